@@ -1,0 +1,1 @@
+"""The statements: what each kind does, and which kind a text is."""

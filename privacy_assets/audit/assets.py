@@ -1,0 +1,314 @@
+"""The audits of a day as assets with a check each, and the report that is made of them.
+
+All of a day's audits run concurrently in one step, since what they wait for is Athena; each can be
+materialized alone. What they found is in Iceberg before anything is told to Dagster.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+from dagster import CodeReferencesMetadataValue, LocalFileCodeReference
+
+from privacy_assets.audit import page, report
+from privacy_assets.audit.definition import Audit, Severity
+from privacy_assets.audit.execution import Failed, run_audits
+from privacy_assets.audit.results import (
+    COLUMNS,
+    RESULTS,
+    RUNS,
+    AuditRun,
+    Source,
+    days_until,
+    disagreements,
+    read_runs,
+    record,
+)
+from privacy_assets.errors import UserError
+from privacy_assets.estate import Estate
+from privacy_assets.partitions import daily, snapshot_date
+from privacy_assets.snapshot import names
+from resources.athena import AthenaQueryFailed, AthenaResource
+from resources.glue import GlueResource
+from resources.iceberg import IcebergResource
+from resources.s3 import LakeResource
+
+GROUP = "audit"
+CHECK = "within_threshold"
+DAILY_REPORT = dg.AssetKey([GROUP, "daily_report"])
+_ERRORS = {Severity.CRITICAL, Severity.HIGH}
+_RETRY = dg.RetryPolicy(max_retries=2, delay=15, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+_OWNER = "team:privacy"
+
+
+def build_audit_definitions(estate: Estate, audits: Sequence[Audit]) -> dg.Definitions:
+    """The assets of the domain. Raises UserError for an audit of a table that the estate doesn't govern."""
+    return dg.Definitions(assets=audit_assets(estate, audits))
+
+
+def audit_assets(estate: Estate, audits: Sequence[Audit]) -> list[dg.AssetsDefinition]:
+    """The audits and their daily report. Raises UserError for a table that the estate doesn't govern."""
+    for audit in audits:
+        for table in audit.tables:
+            if table not in estate.nouns:
+                expected = ", ".join(estate.nouns)
+                raise UserError(f"{audit.path}: table {table!r} is not governed; expected one of {expected}")
+        if asset_key(audit) == DAILY_REPORT:
+            raise UserError(f"{audit.path}: id {audit.id!r} is the report's name; expected another id")
+    return [_audits(estate, audits), _daily_report(estate, audits)]
+
+
+def asset_key(audit: Audit) -> dg.AssetKey:
+    """``consent.missing`` is the asset ``audit/consent_missing``."""
+    return dg.AssetKey([GROUP, audit.asset_name])
+
+
+def output_folder(audit_id: str, day: date) -> str:
+    """The key prefix of an audit's raw results of a day, as Athena wrote them, named by query id."""
+    return f"audits/{audit_id}/snapshot_date={day.isoformat()}/"
+
+
+def _audits(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
+    by_key = {asset_key(audit): audit for audit in audits}
+
+    @dg.multi_asset(
+        name="audits",
+        specs=[_spec(estate, audit) for audit in audits],
+        check_specs=[_check_spec(estate, audit) for audit in audits],
+        can_subset=True,
+        partitions_def=daily(estate),
+        retry_policy=_RETRY,
+    )
+    def audits_of_the_day(
+        context: dg.AssetExecutionContext,
+        athena: AthenaResource,
+        glue: GlueResource,
+        iceberg: IcebergResource,
+        lake: LakeResource,
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        day = snapshot_date(context)
+        chosen = [by_key[key] for key in sorted(context.selected_asset_keys)]
+        sources = _sources(glue, chosen, day)
+        outcome = run_audits(
+            athena,
+            chosen,
+            day,
+            sources,
+            lambda audit: lake.uri(output_folder(audit.id, day)),
+            AthenaQueryFailed,
+        )
+        if _sources(glue, chosen, day) != sources:
+            raise dg.Failure(description=f"{day}: a snapshot was replaced while it was audited; run again")
+        checked = {key.asset_key for key in context.selected_asset_check_keys}
+        for run in record(iceberg, day, outcome.findings):
+            audit = next(audit for audit in chosen if audit.id == run.audit_id)
+            yield _result(audit, run, lake, checked=asset_key(audit) in checked)
+        if outcome.failures:
+            raise _failure(day, outcome.failures, len(outcome.findings))
+
+    return audits_of_the_day
+
+
+def _failure(day: date, failures: Sequence[Failed], others: int) -> dg.Failure:
+    return dg.Failure(
+        description=f"{day}: " + "; ".join(str(failed) for failed in failures),
+        metadata={"failed_audits": [failed.audit.id for failed in failures], "other_audits_recorded": others},
+        allow_retries=False,  # SQL that is wrong now is wrong in a minute
+    )
+
+
+def _spec(estate: Estate, audit: Audit) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        asset_key(audit),
+        deps=[names.typed_key(estate.by_name[table].name) for table in audit.tables],
+        group_name=GROUP,
+        owners=[audit.owner],
+        kinds={"athena", "iceberg", "sql"},
+        tags={"severity": audit.severity.value, "regulation": tag_value(audit.regulation)},
+        description=f"{audit.title}. {audit.description}\n\n{audit.regulation}",
+        metadata={
+            "audit_id": audit.id,
+            "regulation": audit.regulation,
+            "severity": audit.severity.value,
+            "threshold": audit.threshold,
+            "sql_sha256": audit.sha256,
+            "dagster/table_name": RESULTS,
+            "dagster/code_references": CodeReferencesMetadataValue(code_references=[_reference(audit)]),
+        },
+    )
+
+
+def _reference(audit: Audit) -> LocalFileCodeReference:
+    return LocalFileCodeReference(file_path=str(audit.path.resolve()), line_number=1, label=audit.path.name)
+
+
+def tag_value(text: str) -> str:
+    """``text`` as a tag's value may be: letters, digits, ``_``, ``-`` and ``.``, at most 63.
+
+    >>> tag_value("GDPR Art. 6(1)(a), 7(1)")
+    'GDPR_Art._6_1_a_7_1'
+    """
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", text)[:63].strip("_.-")
+
+
+def _check_spec(estate: Estate, audit: Audit) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        CHECK,
+        asset=asset_key(audit),
+        partitions_def=daily(estate),  # each day has a verdict of its own
+        description=f"{audit.title}: no more than {audit.threshold} violations ({audit.regulation}).",
+    )
+
+
+def _sources(glue: GlueResource, audits: Sequence[Audit], day: date) -> dict[str, Source]:
+    """The snapshots that the audits read, as the catalog has them now. Raises dagster.Failure."""
+    found = {}
+    for table in sorted({table for audit in audits for table in audit.tables}):
+        source = _source(glue, table, day)
+        if source is None:
+            key = "/".join(names.typed_key(table))
+            missing = f"{day}: no snapshot of {table}; materialize {key}"
+            raise dg.Failure(description=missing, allow_retries=False)
+        found[table] = source
+    return found
+
+
+def _source(glue: GlueResource, table: str, day: date) -> Source | None:
+    partition = glue.partition(table, [day.isoformat()])
+    if partition is None:
+        return None
+    said = partition.parameters
+    return Source(
+        table, said["export_id"], datetime.fromisoformat(said["export_time"]), int(said["item_count"])
+    )
+
+
+def _result(audit: Audit, run: AuditRun, lake: LakeResource, *, checked: bool) -> dg.MaterializeResult[Any]:
+    verdict = {
+        "violations": run.violations,
+        "threshold": run.threshold,
+        "status": report.status(run).value,
+    }
+    results = [
+        dg.AssetCheckResult(
+            check_name=CHECK,
+            asset_key=asset_key(audit),
+            passed=run.passed,
+            severity=check_severity(run.severity),
+            description=f"{run.violations} violations, {run.threshold} allowed",
+            metadata={**verdict, "severity": run.severity.value, "export_id": run.export_id},
+        )
+    ]
+    return dg.MaterializeResult(
+        asset_key=asset_key(audit),
+        metadata={**verdict, **_evidence(audit, run, lake)},
+        check_results=results if checked else [],
+    )
+
+
+def check_severity(severity: Severity) -> dg.AssetCheckSeverity:
+    """Critical and high are errors, medium and low warnings."""
+    return dg.AssetCheckSeverity.ERROR if severity in _ERRORS else dg.AssetCheckSeverity.WARN
+
+
+def _evidence(audit: Audit, run: AuditRun, lake: LakeResource) -> Mapping[str, Any]:
+    return {
+        "dagster/row_count": run.violations,
+        "preview": dg.MetadataValue.md(preview(run)),
+        "sql": dg.MetadataValue.md(f"```sql\n{audit.sql}\n```"),
+        "sql_sha256": run.sql_sha256,
+        "export_id": run.export_id,
+        "item_count": sum(source.item_count for source in run.sources),
+        "athena_query_id": run.query_id,
+        "athena_milliseconds": run.milliseconds,
+        "bytes_scanned": dg.MetadataValue.int(run.bytes_scanned),
+        "estimated_cost_usd": round(run.dollars, 6),
+        "dagster/uri": run.result_uri,
+        "s3": dg.MetadataValue.url(lake.console_url(output_folder(run.audit_id, run.snapshot_date))),
+    }
+
+
+def preview(run: AuditRun) -> str:
+    """The first violations as a Markdown table; subjects and keys are masked."""
+    if not run.sample:
+        return "No violations."
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    lines += [f"| {_cell(row.subject)} | {_cell(row.row_key)} | {_cell(row.reason)} |" for row in run.sample]
+    if run.violations > len(run.sample):
+        lines += ["", f"The first {len(run.sample)} of {run.violations:,}; all are in `{RESULTS}`."]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Text that Markdown shows as it is: what it could take for markup is escaped."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", " ".join(text.split()))
+
+
+def _daily_report(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=DAILY_REPORT,
+        deps=[asset_key(audit) for audit in audits],
+        partitions_def=daily(estate),
+        retry_policy=_RETRY,
+        group_name=GROUP,
+        owners=[_OWNER],
+        kinds={"html", "json", "s3"},
+        description=(
+            "The day's audits on one page and as one JSON document: each with its regulation, verdict, "
+            "count, trend over 30 days, a masked sample, and how to verify it."
+        ),
+    )
+    def daily_report(
+        context: dg.AssetExecutionContext, glue: GlueResource, iceberg: IcebergResource, lake: LakeResource
+    ) -> dg.MaterializeResult[Any]:
+        day = snapshot_date(context)
+        runs = read_runs(iceberg, days_until(day, report.TREND_DAYS))
+        torn = disagreements(iceberg, day, runs)
+        if torn:
+            raise dg.Failure(
+                description=f"{day}: {RESULTS} and {RUNS} disagree on {', '.join(torn)}, since a run died "
+                "between them; materialize these audits again",
+                allow_retries=False,
+            )
+        tables = sorted({table for audit in audits for table in audit.tables})
+        now = [source for table in tables if (source := _source(glue, table, day))]
+        made = report.build(day, audits, runs, now)
+        folder = f"reports/snapshot_date={day.isoformat()}/"
+        html = lake.write(f"{folder}report.html", page.render(made).encode(), "text/html; charset=utf-8")
+        document = lake.write(f"{folder}report.json", report.document(made).encode(), "application/json")
+        return dg.MaterializeResult(metadata=_report_metadata(made, lake, html, document))
+
+    return daily_report
+
+
+def _report_metadata(made: report.Report, lake: LakeResource, html: str, document: str) -> Mapping[str, Any]:
+    page_link, until = lake.signed_url(lake.key(html))  # the report holds no personal value
+    json_link, _ = lake.signed_url(lake.key(document))
+    return {
+        "verdict": made.verdict,
+        "summary": dg.MetadataValue.md(report.summary(made)),
+        "report": dg.MetadataValue.url(page_link),
+        "json": dg.MetadataValue.url(json_link),
+        "links_open_until": dg.MetadataValue.timestamp(until),
+        "s3": dg.MetadataValue.url(lake.object_url(lake.key(html))),
+        "dagster/uri": html,
+        "json_uri": document,
+        "violations": made.violations,
+        "violated_audits": dg.MetadataValue.json(
+            [
+                {
+                    "id": line.id,
+                    "severity": line.severity.value,
+                    "violations": line.violations,
+                    "threshold": line.threshold,
+                }
+                for line in made.violated
+            ]
+        ),
+        "not_audited": [line.id for line in made.lines if line.status is report.Status.NOT_AUDITED],
+        "export_ids": sorted({source.export_id for source in made.sources}),
+        "item_count": sum(source.item_count for source in made.sources),
+        "estimated_cost_usd": round(made.dollars, 6),
+    }

@@ -1,0 +1,116 @@
+"""Running audits: all of a day at once, each by itself, so that one that fails takes no other with it."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+
+from privacy_assets.audit.definition import Audit
+from privacy_assets.audit.results import COLUMNS, Finding, Query, Source
+from privacy_assets.masking import mask, scrub
+
+AT_ONCE = 16
+"""Queries in flight. Athena's smallest default quota is 20 an account and region, of queries that run or wait
+(https://docs.aws.amazon.com/athena/latest/ug/service-limits.html); the rest is left to people."""
+
+Q = TypeVar("Q", bound=Query)
+
+
+class Engine(Protocol[Q]):
+    """What runs SQL and reads its rows."""
+
+    def execute(
+        self, sql: str, parameters: Sequence[str] = (), *, output_location: str | None = None
+    ) -> Q: ...
+    def columns(self, result: Q) -> pa.Schema: ...
+    def batches(self, result: Q) -> Iterator[pa.RecordBatch]: ...
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An audit that could not be run, and why; nothing in the reason is a value of the data."""
+
+    audit: Audit
+    reason: str
+
+    def __str__(self) -> str:
+        return f"audit {self.audit.id} ({self.audit.path.name}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a day's audits."""
+
+    findings: tuple[Finding, ...]
+    failures: tuple[Failed, ...]
+
+
+def run_audits(
+    engine: Engine[Q],
+    audits: Iterable[Audit],
+    day: date,
+    sources: Mapping[str, Source],
+    output: Callable[[Audit], str],
+    query_failed: type[Exception],
+) -> Outcome:
+    """Run the queries of ``audits`` on the snapshots of ``day`` (``sources`` by table), concurrently.
+
+    ``output`` is where an audit's raw result goes. ``query_failed`` is how the engine says that a query is
+    wrong, with ``query_id`` and ``reason``; any other error is no audit's fault and is raised.
+    """
+    run = partial(_run, engine, day, sources, output, query_failed)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="audit") as pool:
+        try:
+            ended = list(pool.map(run, audits))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Outcome(
+        findings=tuple(end for end in ended if isinstance(end, Finding)),
+        failures=tuple(end for end in ended if isinstance(end, Failed)),
+    )
+
+
+def _run(
+    engine: Engine[Q],
+    day: date,
+    sources: Mapping[str, Source],
+    output: Callable[[Audit], str],
+    query_failed: type[Exception],
+    audit: Audit,
+) -> Finding | Failed:
+    read = tuple(sources[table] for table in audit.tables)
+    sql, parameters = audit.statement(day, max(source.export_time for source in read))
+    audited_at = datetime.now(UTC).replace(microsecond=0)
+    try:
+        query = engine.execute(sql, parameters, output_location=output(audit))
+    except query_failed as error:
+        reason = without_values(getattr(error, "reason", str(error)), sql)
+        return Failed(audit, f"{reason} [Athena query {getattr(error, 'query_id', 'unknown')}]")
+    missing = [column for column in COLUMNS if column not in engine.columns(query).names]
+    if missing:
+        expected = ", ".join(COLUMNS)
+        return Failed(audit, f"returns no column {', '.join(missing)}; expected {expected}")
+    return Finding(audit, read, query, audited_at, partial(engine.batches, query))
+
+
+_QUOTED = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*)\"|`([^`]*)`")
+
+
+def without_values(reason: str, sql: str) -> str:
+    """An engine's words about a failed query, on one line, without values of the data.
+
+    A cast that fails quotes the value it failed on. What stands in quotes is kept where the SQL says it too.
+    """
+
+    def kept(match: "re.Match[str]") -> str:
+        inner = next((group for group in match.groups() if group is not None), "")
+        quote = match.group()[0]
+        return match.group() if inner and inner in sql else f"{quote}{mask(inner)}{quote}"
+
+    return scrub(_QUOTED.sub(kept, " ".join(reason.split())))

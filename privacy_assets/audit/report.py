@@ -1,0 +1,299 @@
+"""The daily report: what a day's audits found, put so that a person can judge it and check it.
+
+Made of ``audit_runs`` alone, so that the same runs give the same report, byte for byte. How it looks is in
+``page``; here is what it says, and the JSON document that says it to programs.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from privacy_assets.audit.definition import Audit, Severity
+from privacy_assets.audit.results import RESULTS, AuditRun, Sample, Source, days_until
+
+VERSION = 1
+"""Of the JSON document; it changes when a field changes its meaning or goes."""
+TREND_DAYS = 30
+_WORST_FIRST = {Severity.CRITICAL: 0, Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 3}
+
+
+class Status(StrEnum):
+    """What became of a rule on a day."""
+
+    VIOLATED = "violated"
+    NOT_AUDITED = "not_audited"
+    PASSED = "passed"
+
+
+def status(run: AuditRun | None) -> Status:
+    """The verdict on one rule; ``None`` is a rule whose audit did not run."""
+    if run is None:
+        return Status.NOT_AUDITED
+    return Status.PASSED if run.passed else Status.VIOLATED
+
+
+@dataclass(frozen=True)
+class Point:
+    """A day of a trend; ``violations`` is None when the day was not audited."""
+
+    day: date
+    violations: int | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rule in the report. ``run`` is None when its audit did not run."""
+
+    id: str
+    title: str
+    description: str
+    regulation: str
+    severity: Severity
+    owner: str
+    threshold: int
+    status: Status
+    run: AuditRun | None
+    trend: tuple[Point, ...]
+    changes: tuple[str, ...]
+    """Since the day before, a sentence each."""
+    stale: bool
+    """Whether the snapshot has been replaced since by one of another export."""
+
+    @property
+    def violations(self) -> int | None:
+        return self.run.violations if self.run else None
+
+    @property
+    def sample(self) -> tuple[Sample, ...]:
+        return self.run.sample if self.run else ()
+
+    @property
+    def change(self) -> int | None:
+        """How many violations more than on the day before; None when either day was not audited."""
+        before = self.trend[-2].violations if len(self.trend) > 1 else None
+        return None if before is None or self.violations is None else self.violations - before
+
+
+@dataclass(frozen=True)
+class Report:
+    """A day's report; ``lines`` are ordered by what needs attention first."""
+
+    day: date
+    lines: tuple[Line, ...]
+    sources: tuple[Source, ...]
+
+    def having(self, wanted: Status) -> tuple[Line, ...]:
+        """The lines of one status."""
+        return tuple(line for line in self.lines if line.status is wanted)
+
+    @property
+    def violated(self) -> tuple[Line, ...]:
+        return self.having(Status.VIOLATED)
+
+    @property
+    def violations(self) -> int:
+        """Violating rows of all audits, within thresholds too."""
+        return sum(line.violations or 0 for line in self.lines)
+
+    @property
+    def runs(self) -> tuple[AuditRun, ...]:
+        return tuple(line.run for line in self.lines if line.run)
+
+    @property
+    def dollars(self) -> float:
+        """The estimated cost of the day's queries."""
+        return sum(run.dollars for run in self.runs)
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The instant that was audited."""
+        return max((source.export_time for source in self.sources), default=None)
+
+    @property
+    def audited_at(self) -> datetime | None:
+        return max((run.audited_at for run in self.runs), default=None)
+
+    @property
+    def verdict(self) -> str:
+        """The day in a sentence."""
+        broken, open_ = len(self.violated), len(self.having(Status.NOT_AUDITED))
+        total = len(self.lines)
+        missing = f"; {open_} of {total} {_were(open_)} not audited" if open_ else ""
+        if broken:
+            worst = Counter(line.severity for line in self.violated)
+            named = ", ".join(f"{worst[each]} {each.value}" for each in _WORST_FIRST if worst[each])
+            return f"{broken} of {total} rules {'is' if broken == 1 else 'are'} broken ({named}){missing}"
+        if open_ == total:
+            return "No rule was audited"
+        return f"{total - open_} of {total} rules hold{missing}" if open_ else f"All {total} rules hold"
+
+
+def build(
+    day: date, audits: Sequence[Audit], runs: Iterable[AuditRun], snapshots: Sequence[Source] = ()
+) -> Report:
+    """The report of ``day``, of the audits that are defined and of those that ran though they are no more.
+
+    ``runs`` are those of the last thirty days, others are ignored. ``snapshots`` are what the catalog has of
+    the day now; an audit of another export is marked.
+    """
+    by_id: dict[str, dict[date, AuditRun]] = {audit.id: {} for audit in audits}
+    for run in runs:
+        if run.snapshot_date == day or run.audit_id in by_id:
+            by_id.setdefault(run.audit_id, {})[run.snapshot_date] = run
+    defined = {audit.id: audit for audit in audits}
+    current = {source.table: source.export_id for source in snapshots}
+    lines = [_line(day, defined.get(audit_id), found, current) for audit_id, found in by_id.items()]
+    seen = {source for line in lines if line.run for source in line.run.sources}
+    sources = sorted(seen or set(snapshots), key=lambda source: (source.table, source.export_id))
+    return Report(day, tuple(sorted(lines, key=_urgency)), tuple(sources))
+
+
+def _urgency(line: Line) -> tuple[int, int, int, str]:
+    return (list(Status).index(line.status), _WORST_FIRST[line.severity], -(line.violations or 0), line.id)
+
+
+def _line(day: date, audit: Audit | None, runs: dict[date, AuditRun], current: dict[str, str]) -> Line:
+    run = runs.get(day)
+    said = run or audit  # what was audited, not what the file says today
+    assert said is not None
+    return Line(
+        id=run.audit_id if run else audit.id if audit else "",
+        title=said.title,
+        description=said.description,
+        regulation=said.regulation,
+        severity=said.severity,
+        owner=said.owner,
+        threshold=said.threshold,
+        status=status(run),
+        run=run,
+        trend=tuple(_point(each, runs.get(each)) for each in days_until(day, TREND_DAYS)),
+        changes=tuple(_changes(run, runs.get(day - timedelta(days=1)), runs)),
+        stale=run is not None and any(current.get(s.table, s.export_id) != s.export_id for s in run.sources),
+    )
+
+
+def _point(day: date, run: AuditRun | None) -> Point:
+    return Point(day, run.violations if run else None, status(run))
+
+
+def _changes(run: AuditRun | None, before: AuditRun | None, runs: dict[date, AuditRun]) -> Iterable[str]:
+    """What is new since the day before, the most important first."""
+    if run is None:
+        if before is not None:
+            yield "not audited, as it was the day before"
+        return
+    if before is None:
+        yield "first audit" if len(runs) == 1 else "audited again after a gap"
+        return
+    if run.passed != before.passed:
+        yield "the rule holds again" if run.passed else "the rule held the day before"
+    if run.violations != before.violations:
+        yield f"violations went from {before.violations:,} to {run.violations:,}"
+    if run.threshold != before.threshold:
+        yield f"the threshold went from {before.threshold:,} to {run.threshold:,}"
+    if run.severity is not before.severity:
+        yield f"the severity went from {before.severity.value} to {run.severity.value}"
+    if run.sql_sha256 != before.sql_sha256:
+        yield "the audit's file was changed"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def summary(report: Report) -> str:
+    """The report in Markdown, for a page that shows it beside its link."""
+    lines = [
+        f"**{report.verdict}** on {report.day} · {report.violations:,} violations",
+        "",
+        "| audit | severity | status | violations | allowed | since the day before |",
+        "|---|---|---|---:|---:|---|",
+    ]
+    for line in report.lines:
+        count = "–" if line.violations is None else f"{line.violations:,}"
+        lines.append(
+            f"| `{line.id}` | {line.severity.value} | {line.status.value.replace('_', ' ')} | {count} | "
+            f"{line.threshold:,} | {'; '.join(line.changes) or 'no change'} |"
+        )
+    return "\n".join(lines)
+
+
+def document(report: Report) -> str:
+    """The report as JSON, with a newline at its end. Days are ISO dates, instants ISO and UTC."""
+    content = {
+        "version": VERSION,
+        "snapshot_date": report.day.isoformat(),
+        "as_of": _instant(report.as_of),
+        "audited_at": _instant(report.audited_at),
+        "verdict": {
+            "text": report.verdict,
+            "audits": len(report.lines),
+            **{each.value: len(report.having(each)) for each in Status},
+            "violations": report.violations,
+        },
+        "exports": [_source(source) for source in report.sources],
+        "item_count": sum(source.item_count for source in report.sources),
+        "bytes_scanned": sum(run.bytes_scanned for run in report.runs),
+        "estimated_cost_usd": round(report.dollars, 6),
+        "audits": [_audit(line) for line in report.lines],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _source(source: Source) -> dict[str, Any]:
+    return {
+        "table": source.table,
+        "export_id": source.export_id,
+        "export_time": _instant(source.export_time),
+        "item_count": source.item_count,
+    }
+
+
+def _audit(line: Line) -> dict[str, Any]:
+    run = line.run
+    return {
+        "id": line.id,
+        "title": line.title,
+        "description": line.description,
+        "regulation": line.regulation,
+        "severity": line.severity.value,
+        "owner": line.owner,
+        "status": line.status.value,
+        "violations": line.violations,
+        "threshold": line.threshold,
+        "change": line.change,
+        "changes": list(line.changes),
+        "stale": line.stale,
+        "trend": [{"date": point.day.isoformat(), "violations": point.violations} for point in line.trend],
+        "sample": [
+            {"subject": row.subject, "row_key": row.row_key, "reason": row.reason} for row in line.sample
+        ],
+        "evidence": None
+        if run is None
+        else {
+            "exports": [_source(source) for source in run.sources],
+            "sql_sha256": run.sql_sha256,
+            "query_id": run.query_id,
+            "result": run.result_uri,
+            "rows": rows_query(run),
+            "bytes_scanned": run.bytes_scanned,
+            "estimated_cost_usd": round(run.dollars, 6),
+            "milliseconds": run.milliseconds,
+            "audited_at": _instant(run.audited_at),
+        },
+    }
+
+
+def rows_query(run: AuditRun) -> str:
+    """What a person types into Athena to see all violating rows. Ids are checked when audits load."""
+    day, audit_id = run.snapshot_date.isoformat(), run.audit_id
+    return f"SELECT * FROM {RESULTS} WHERE snapshot_date = DATE '{day}' AND audit_id = '{audit_id}'"  # noqa: S608  # shown, not run
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

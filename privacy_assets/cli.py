@@ -1,0 +1,250 @@
+"""The ``privacy-assets`` command.
+
+Only the words of the command line belong here: options, help and how an answer is printed. What a command
+does is imported when it is called, so that ``--help`` answers at once.
+
+Exit codes: 0 fine, 1 the command ran and what it looked for is not as it should be, 2 wrong input or
+surroundings (one line on stderr), 130 and 143 after Ctrl-C and SIGTERM.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from privacy_assets.errors import Stopped, UserError
+
+DEBUG = "PRIVACY_ASSETS_DEBUG"
+
+app = typer.Typer(
+    name="privacy-assets",
+    help="Privacy compliance on AWS as Dagster assets: daily snapshots, audits, evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+estate_app = typer.Typer(
+    help="What is governed (`estate.yaml`) and whether the account agrees.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(estate_app, name="estate")
+
+
+class _Form(StrEnum):
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"privacy-assets {version('privacy-assets')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Privacy compliance on AWS as Dagster assets: daily snapshots, audits, evidence."""
+
+
+@app.command()
+def demo(
+    records: Annotated[
+        int | None,
+        typer.Option(min=1, max=100_000_000, help="How many records to generate (20,000 if not told)."),
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=30, help="How many past nights to run (3; 1 with --items)."),
+    ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Audit your own records: lines of DynamoDB JSON, `{"Item": {…}}`, plain or .gz.',
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the state of AWS and of Dagster, not the reports alone.")
+    ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Where it works; reports stay there (.local/demo)."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")
+    ] = False,
+) -> None:
+    """Run the nightly audit end to end on this machine, on data with known violations.
+
+    Starts AWS, creates the estate, loads past days, lets the schedule export each night, the sensor hear of
+    it and the audits run; prints what was found and where the report is. Ends with 1 unless exactly the
+    planted violations were found. Nothing is left running.
+
+    Examples:
+
+        privacy-assets demo
+
+        privacy-assets demo --records 100000 --days 1 --json > found.json
+
+        privacy-assets demo --items export.json.gz
+    """
+    from privacy_assets.demo.command import Request
+    from privacy_assets.demo.command import demo as run
+
+    raise typer.Exit(run(Request(state or _local("demo"), records, days, items, keep, as_json)))
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web interface.")] = 3000,
+    aws_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of AWS.")] = 4566,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Where all state is kept (.local/up)."),
+    ] = None,
+    records: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100_000_000, help="Sample records to load when the tables are empty; 0 for none."
+        ),
+    ] = 20_000,
+) -> None:
+    """AWS, Dagster's web interface and its daemon on this machine, schedules and sensors on, until Ctrl-C.
+
+    State is kept, so that the next start goes on where this one ended.
+
+    Examples:
+
+        privacy-assets up
+
+        privacy-assets up --port 3001 --aws-port 4567 --state .local/other --records 100000
+    """
+    from privacy_assets.up import up as run
+
+    raise typer.Exit(run(port=port, aws_port=aws_port, state=state or _local("up"), records=records))
+
+
+@app.command()
+def athena(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement; `-` reads it from stdin.")],
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV as Athena writes it: values quoted, NULL is empty.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON array with an object for each row.")
+    ] = False,
+    database: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Glue database (the estate's if not told).")
+    ] = None,
+) -> None:
+    """Ask Athena and print the rows.
+
+    Talks to the AWS of the environment: the account of your profile, or local AWS after
+    `eval $(privacy-assets aws env)`.
+
+    Examples:
+
+        privacy-assets athena "SELECT event_type, count(*) FROM privacy_logs GROUP BY 1"
+
+    privacy-assets athena --csv "SELECT * FROM audit_results WHERE snapshot_date = DATE '2026-01-31'" >
+    found.csv
+    """
+    from privacy_assets.query import print_answer
+
+    if as_csv and as_json:
+        raise UserError("--csv and --json: expected one of them, not both")
+    form = _Form.csv if as_csv else _Form.json if as_json else _Form.table
+    print_answer(sys.stdin.read() if sql == "-" else sql, form.value, database)
+
+
+@estate_app.command("check")
+def estate_check(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array of the differences.")] = False,
+) -> None:
+    """Compare the estate with the live account: each difference a line; 0 none, 1 differences, 2 could not
+    look.
+
+    Example:
+
+        privacy-assets estate check && echo "as it should be"
+    """
+    from privacy_assets.query import print_differences
+
+    raise typer.Exit(1 if print_differences(as_json) else 0)
+
+
+@estate_app.command("show")
+def estate_show() -> None:
+    """The governed tables and their columns: type, categories of personal data, keys.
+
+    Example:
+
+        PRIVACY_ASSETS_ESTATE=other.yaml privacy-assets estate show
+    """
+    from privacy_assets.query import print_estate
+
+    print_estate()
+
+
+@app.command(
+    "aws",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    short_help="AWS on this machine: up, down, status, reset, env.",
+)
+def aws(context: typer.Context) -> None:
+    """AWS on this machine. `privacy-assets aws --help` lists what it can do."""
+    try:
+        from local_aws.cli import app as aws_app
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"aws: {error.name} is not installed, which AWS on this machine needs: "
+            "pip install 'privacy-assets[local]'"
+        ) from error
+    command = typer.main.get_command(aws_app)
+    result = command(args=context.args or ["--help"], prog_name="privacy-assets aws", standalone_mode=False)
+    raise typer.Exit(result if isinstance(result, int) else 0)
+
+
+def _local(name: str) -> Path:
+    """A place of our own: in the project's folder when we run from a clone, else where we are."""
+    project = Path(__file__).resolve().parent.parent
+    return (project if (project / "pyproject.toml").is_file() else Path.cwd()) / ".local" / name
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command and give its exit code: the one place where an error becomes a line."""
+    try:
+        result = app(args=list(arguments), prog_name="privacy-assets", standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except Stopped as stopped:
+        typer.echo(f"privacy-assets: {stopped}; all that it had started has ended", err=True)
+        return stopped.exit_code
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        from privacy_assets.failures import explain
+
+        typer.echo(f"privacy-assets: {explain(error)}", err=True)
+        return 2
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""The composition root: the only module that knows every part.
+
+One function builds the definitions, for production and for tests, from an estate, audits and resources.
+Nothing here calls AWS; what is in the environment when a run starts is what the run uses.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from privacy_assets.audit.assets import audit_assets
+from privacy_assets.audit.definition import Audit, load_audits
+from privacy_assets.estate import Estate
+from privacy_assets.governed import governed_estate, path_of
+from privacy_assets.jobs import snapshot_jobs
+from privacy_assets.snapshot.assets import snapshot_assets
+from resources import settings
+from resources.athena import AthenaResource
+from resources.dynamodb import ExportsResource
+from resources.glue import GlueResource
+from resources.iceberg import IcebergResource
+from resources.s3 import LakeResource
+from resources.sns import AlertResource
+from resources.sqs import ExportQueueResource
+from schedules.nightly_exports import nightly_exports_schedule
+from sensors.alerts import alert_sensors
+from sensors.export_complete import export_complete_sensor
+from sensors.late_snapshots import late_snapshots_sensor
+
+
+def default_resources() -> dict[str, Any]:
+    """Every resource, from the settings."""
+    bucket, database = settings.LAKE_BUCKET.source(), settings.GLUE_DATABASE.source()
+    return {
+        "lake": LakeResource(bucket=bucket),
+        "dynamodb_exports": ExportsResource(bucket=bucket),
+        "glue": GlueResource(database=database),
+        "athena": AthenaResource(
+            workgroup=settings.ATHENA_WORKGROUP.source(),
+            database=database,
+            deadline_seconds=settings.ATHENA_DEADLINE_SECONDS.number(),
+        ),
+        "iceberg": IcebergResource(database=database, bucket=bucket),
+        "export_queue": ExportQueueResource(
+            queue=settings.EXPORT_QUEUE.source(), dead_letters=settings.EXPORT_DEAD_LETTER_QUEUE.source()
+        ),
+        "alerts": AlertResource(topic_arn=settings.ALERT_TOPIC_ARN.source()),
+    }
+
+
+def build(
+    estate: Estate, audits: Sequence[Audit], resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """The whole code location; ``resources`` take the place of the default ones of their name."""
+    exports, audit = snapshot_jobs(estate)
+    return dg.Definitions(
+        assets=dg.with_source_code_references(
+            [*snapshot_assets(estate), *(audit_assets(estate, audits) if audits else ())]
+        ),
+        jobs=[exports, audit],
+        schedules=[nightly_exports_schedule(exports)],
+        sensors=[
+            export_complete_sensor(estate, exports, audit),
+            *alert_sensors(),
+            late_snapshots_sensor(estate),
+        ],
+        resources={**default_resources(), **(resources or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What ``dg`` and Dagster's own commands load."""
+    return build(governed_estate(), load_audits(path_of(settings.AUDITS)))

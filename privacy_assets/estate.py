@@ -1,0 +1,250 @@
+"""What is governed: the models behind ``estate.yaml`` and the reader that says where a mistake is.
+
+No network and no Dagster here: an estate is read while definitions load.  It is also the data map that the
+record of processing (GDPR Art. 30) is printed from, so a column says which categories of personal data
+it holds.
+"""
+
+import re
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, NewType
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from privacy_assets.errors import UserError
+
+Noun = NewType("Noun", str)
+"""The name of a governed table in asset keys, S3 paths and the Glue catalog, such as ``privacy_logs``."""
+
+RESERVED_COLUMNS = frozenset({"misfits", "undeclared", "snapshot_date"})
+_NOUN = r"^[a-z][a-z0-9_]{0,62}$"
+_ISO_PERIOD = re.compile(r"^P(?=\d)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?$")
+
+
+class EstateError(UserError):
+    """``estate.yaml`` can't be used.  Each problem is a line: file, line, path, what, what was expected."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class ColumnType(StrEnum):
+    """What a column may be declared as."""
+
+    STRING = "string"
+    NUMBER = "number"
+    INTEGER = "integer"
+    DOUBLE = "double"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    STRING_LIST = "string_list"
+    JSON = "json"
+    BINARY = "binary"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Column(_Model):
+    """One attribute of a table and what it becomes in the typed snapshot."""
+
+    type: ColumnType
+    categories: tuple[str, ...] = ()
+    """Categories of personal data held in it, such as ``identifier`` or ``health``; none if it holds none."""
+    description: str = ""
+    column: Annotated[str | None, Field(pattern=r"^[a-z_][a-z0-9_]{0,254}$")] = None
+    """The name in the catalog, where it must differ from the attribute's lower-case name."""
+
+
+class Table(_Model):
+    """One DynamoDB table and how its nightly snapshot is typed."""
+
+    name: Annotated[Noun, Field(pattern=_NOUN)]
+    table: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{3,255}$")]
+    keys: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    subject_key: str | None = None
+    owner: Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$")]
+    description: str = ""
+    retention: str | None = None
+    misfit_threshold: Annotated[int, Field(ge=0)] = 0
+    """How many values may fail to fit their declared type before the check is an error and not a warning."""
+    deadline: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "06:00"
+    """UTC time of day by which yesterday's snapshot is expected."""
+    columns: Annotated[dict[str, Column], Field(min_length=1)]
+
+    @field_validator("retention")
+    @classmethod
+    def _period(cls, value: str | None) -> str | None:
+        if value is not None and not _ISO_PERIOD.match(value):
+            raise ValueError(f"{value!r}, expected an ISO 8601 period such as P10Y")
+        return value
+
+    @model_validator(mode="after")
+    def _names(self) -> "Table":
+        for key in self.keys:
+            if key not in self.columns:
+                raise ValueError(f"keys: {key!r} is no column, expected one of {', '.join(self.columns)}")
+        if self.subject_key is not None and self.subject_key not in self.columns:
+            raise ValueError(
+                f"subject_key: {self.subject_key!r} is no column, expected one of {', '.join(self.columns)}"
+            )
+        seen: dict[str, str] = {}
+        for attribute in self.columns:
+            if not attribute or len(attribute.encode()) > 65535 or any(ord(c) < 0x20 for c in attribute):
+                raise ValueError(f"columns: {attribute!r}, expected a DynamoDB attribute name")
+            column = self.column_name(attribute)
+            if column in RESERVED_COLUMNS:
+                raise ValueError(
+                    f"columns.{attribute}: every snapshot has {column!r}, expected another in 'column'"
+                )
+            if column in seen:
+                raise ValueError(
+                    f"columns.{attribute}: {column!r} is {seen[column]!r}'s, expected another in 'column'"
+                )
+            seen[column] = attribute
+        return self
+
+    def column_name(self, attribute: str) -> str:
+        """The catalog's name of ``attribute``: lower case, and ``_`` for what the catalog can't hold."""
+        return self.columns[attribute].column or re.sub(r"[^a-z0-9_]", "_", attribute.lower())
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The catalog's names of the table's key."""
+        return tuple(self.column_name(key) for key in self.keys)
+
+
+class Estate(_Model):
+    """The whole of ``estate.yaml``."""
+
+    version: Literal[1] = 1
+    start: date = date(2025, 1, 1)
+    """The first day that can be asked for."""
+    tables: Annotated[tuple[Table, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _unique(self) -> "Estate":
+        for what in ("name", "table"):
+            values = [getattr(table, what) for table in self.tables]
+            for value in values:
+                if values.count(value) > 1:
+                    raise ValueError(f"tables: {what} {value!r} is there twice, expected once")
+        return self
+
+    @cached_property
+    def by_name(self) -> dict[str, Table]:
+        """The tables by their noun."""
+        return {table.name: table for table in self.tables}
+
+    @property
+    def nouns(self) -> tuple[Noun, ...]:
+        """The nouns of all tables, in the file's order."""
+        return tuple(table.name for table in self.tables)
+
+
+def deadline_cron(table: Table) -> tuple[str, timedelta]:
+    """When yesterday's snapshot must be there: a UTC cron, and how much earlier it may have been made."""
+    hour, minute = (int(part) for part in table.deadline.split(":"))
+    return f"{minute} {hour} * * *", timedelta(hours=hour, minutes=minute) or timedelta(hours=24)
+
+
+def load_estate(path: Path) -> Estate:
+    """Read ``path``.  Raises EstateError with every mistake found, one line each."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EstateError(
+            [f"{path}: {error.strerror or error}, expected a YAML file that says what is governed"]
+        ) from None
+    except UnicodeDecodeError:
+        raise EstateError([f"{path}: not UTF-8, expected a YAML file that says what is governed"]) from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = _Strict(text).get_single_data()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise EstateError([f"{path}:{line}: {error.problem or error.context}, expected YAML"]) from None
+    except yaml.YAMLError as error:
+        raise EstateError([f"{path}: {str(error).splitlines()[0]}, expected YAML"]) from None
+    if not isinstance(data, dict):
+        raise EstateError([f"{path}:1: no mapping, expected 'tables:' and what belongs to it"])
+    try:
+        return Estate.model_validate(data)
+    except ValidationError as error:
+        raise EstateError([_problem(path, root, item) for item in _own(error.errors())]) from None
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which a key stands once: a second ``log_id:`` would silently take the first one's place."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} is no text (quote it)", problem_mark=key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key!r} is there twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _own(errors: list[Any]) -> list[Any]:
+    """Without the lists that are called too short only because an entry of theirs is wrong."""
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(
+            other is not error and other["loc"][: len(error["loc"])] == error["loc"] for other in errors
+        )
+    ]
+
+
+def _problem(path: Path, root: yaml.Node | None, error: Any) -> str:
+    location = tuple(part for part in error["loc"] if part != "[key]")
+    where = ".".join(str(part) for part in location)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        message = "unknown, expected one of the documented fields"
+    elif kind == "missing":
+        message = "missing, expected a value"
+    elif kind != "value_error":
+        value = error.get("input")
+        shown = (
+            repr(value) if isinstance(value, str | int | float | bool | type(None)) else type(value).__name__
+        )
+        message = f"{shown}, expected: {message[0].lower()}{message[1:]}"
+    line = _line(root, location)
+    return f"{path}:{line}: {where + ': ' if where else ''}{message}"
+
+
+def _line(node: yaml.Node | None, location: tuple[Any, ...]) -> int:
+    """The line of the deepest part of ``location`` that is in the file."""
+    line = 1
+    for part in location:
+        found: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, found = key.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = node.value[part]
+            line = found.start_mark.line + 1
+        if found is None:
+            break
+        node = found
+    return line

@@ -1,0 +1,42 @@
+"""The two jobs of a night: start the exports, and what follows when they are complete."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from privacy_assets.estate import Estate
+from privacy_assets.snapshot import names
+
+if TYPE_CHECKING:  # Dagster has no public name for what define_asset_job answers
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
+    AssetJob = UnresolvedAssetJobDefinition
+
+NIGHTLY_EXPORTS = "nightly_exports"
+DAILY_AUDIT = "daily_audit"
+EXPORTS_TAG = "privacy_assets/exports"
+"""Tag of a run that the sensor started: the ids of the exports it reads."""
+
+
+def snapshot_jobs(estate: Estate) -> "list[AssetJob]":
+    """``nightly_exports`` and ``daily_audit``; a run is one process, its steps run in it in turn."""
+    exports = dg.AssetSelection.assets(*(names.export_key(noun) for noun in estate.nouns))
+    snapshots = dg.AssetSelection.assets(
+        *(key for noun in estate.nouns for key in (names.raw_key(noun), names.typed_key(noun)))
+    )
+    return [
+        dg.define_asset_job(
+            NIGHTLY_EXPORTS,
+            exports,
+            description="Asks DynamoDB to export every governed table as it was at the end of the day.",
+            executor_def=dg.in_process_executor,
+        ),
+        dg.define_asset_job(
+            DAILY_AUDIT,
+            snapshots | dg.AssetSelection.groups("audit"),
+            description="Types the day's exports, runs every audit on them and writes the report.",
+            executor_def=dg.in_process_executor,
+        ),
+    ]

@@ -1,0 +1,18 @@
+"""The partitions of the asset graph: days in UTC, by the end of which a snapshot is taken."""
+
+from datetime import date
+
+import dagster as dg
+
+from privacy_assets.estate import Estate
+from privacy_assets.snapshot.exports import SnapshotDate
+
+
+def daily(estate: Estate) -> dg.DailyPartitionsDefinition:
+    """Days from the estate's start until yesterday: today has not ended, so it can't be exported."""
+    return dg.DailyPartitionsDefinition(start_date=estate.start.isoformat(), timezone="UTC")
+
+
+def snapshot_date(context: dg.AssetExecutionContext) -> SnapshotDate:
+    """The day of a run's partition."""
+    return SnapshotDate(date.fromisoformat(context.partition_key))

@@ -1,0 +1,76 @@
+"""``privacy-assets up``: the product on one machine, until it is told to end."""
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from privacy_assets.demo.command import last_nights, mornings, provision_estate
+from privacy_assets.demo.days import Plan
+from privacy_assets.demo.loading import load
+from privacy_assets.errors import Stopped
+from privacy_assets.machine.stack import HOST, Machine, machine
+
+SAMPLE_NIGHTS = 3
+MISSED_NIGHTS = 14
+"""How far back nights are made up for that were missed while nothing ran."""
+SETTINGS = {"PRIVACY_ASSETS_SENSOR_SECONDS": "5"}
+WEB_SECONDS = 120.0
+CHECK_SECONDS = 0.5
+UNFINISHED = "sample-unfinished"
+
+
+def up(*, port: int, aws_port: int, state: Path, records: int) -> int:
+    """Run until SIGINT, SIGTERM or SIGHUP; 0 when all has ended. Raises UserError when a port is in use."""
+    console = Console(stderr=True, highlight=False)
+    plan = Plan(records, last_nights(SAMPLE_NIGHTS)) if records else None
+    try:
+        with machine(state, aws_port=aws_port, web_port=port, settings=SETTINGS, reloads=True) as whole:
+            with console.status("starting AWS, Dagster and its web interface") as status:
+                missed = _fill(whole, plan, lambda what: status.update(what))
+                whole.begin(missed)
+                status.update("waiting for the web interface")
+                address = f"http://{HOST}:{port}"
+                _await_web(whole, address)
+            console.print(f"[green]✓[/green] the web interface is at [bold]{address}[/bold]")
+            console.print(f"  AWS is at {whole.endpoint}: eval $(privacy-assets aws env --port {aws_port})")
+            console.print(f"  state and logs are in {state}; Ctrl-C ends it all")
+            while True:
+                whole.children.check()
+                time.sleep(CHECK_SECONDS)
+    except Stopped:
+        console.print("[green]✓[/green] all has ended")
+        return 0
+
+
+def _fill(whole: Machine, plan: Plan | None, say: Callable[[str], None]) -> list[str]:
+    """Create the estate and, where it is new, the sample; the mornings for the schedule to make up for."""
+    unfinished = whole.directory / UNFINISHED
+    table, new = provision_estate(generated=plan is not None)
+    if plan is None or not (new or unfinished.exists()):
+        return [] if new else mornings(last_nights(MISSED_NIGHTS))
+    unfinished.touch()
+    load(
+        whole.endpoint,
+        table,
+        plan.lines(),
+        progress=lambda loaded: say(f"writing sample records: {loaded.items:,} of {plan.records:,}"),
+    )
+    unfinished.unlink()
+    return mornings(plan.nights)
+
+
+def _await_web(whole: Machine, address: str) -> None:
+    until = time.monotonic() + WEB_SECONDS
+    while True:
+        whole.children.check()
+        try:
+            with urllib.request.urlopen(f"{address}/server_info", timeout=5):  # noqa: S310  # our own server
+                return
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)

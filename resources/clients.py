@@ -1,0 +1,46 @@
+"""How every AWS client of the product is made: one per service and endpoint, shared by threads, with retries.
+
+boto3 reads endpoint, region and credentials from the environment, on a laptop and in production alike.
+"""
+
+import os
+import threading
+from typing import Any
+
+_lock = threading.Lock()
+_clients: dict[tuple[str, ...], Any] = {}
+
+
+def client(service: str) -> Any:
+    """The client of ``service``.  Throttled and broken calls are tried ten times, ever further apart."""
+    names = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
+    key = (service, str(os.getpid()), *(os.environ.get(name, "") for name in names))
+    with _lock:  # boto3's default session is not safe to make clients from in several threads
+        if key not in _clients:
+            import boto3
+            from botocore.config import Config
+
+            region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+            _clients[key] = boto3.session.Session().client(
+                service,  # type: ignore[call-overload]  # the stubs want a literal
+                region_name=region,
+                config=Config(
+                    retries={"mode": "standard", "max_attempts": 10},
+                    max_pool_connections=32,
+                    tcp_keepalive=True,
+                ),
+            )
+        return _clients[key]
+
+
+def error_code(error: Exception) -> str:
+    """The code of a botocore ClientError, such as ``EntityNotFoundException``; empty for any other error."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def error_message(error: Exception) -> str:
+    """What AWS said, without the SDK's own words around it."""
+    response = getattr(error, "response", None)
+    message = response.get("Error", {}).get("Message", "") if isinstance(response, dict) else ""
+    return str(message) or str(error)

@@ -1,0 +1,126 @@
+"""Every environment variable of the product, declared once: name, default and meaning.
+
+What does not belong here: the standard variables of the AWS SDK (``AWS_ENDPOINT_URL``, ``AWS_REGION`` and the
+credentials), which boto3 reads itself.  ``docs/settings.md`` is printed from this module
+(``python -m resources.settings``).
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+
+PREFIX = "PRIVACY_ASSETS_"
+
+
+class SettingError(ValueError):
+    """A setting holds what it can't; the message is one line that names it and says what was expected."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable.  ``default`` holds when it is unset or empty."""
+
+    name: str
+    default: str
+    meaning: str
+
+    def value(self) -> str:
+        """The setting as it is now."""
+        return os.environ.get(self.name) or self.default
+
+    def source(self) -> str:
+        """For a resource's field: read when a run starts if the variable is set, the default if not."""
+        import dagster as dg  # here, so that the command can ask for a setting without loading Dagster
+
+        return dg.EnvVar(self.name) if os.environ.get(self.name) else self.default
+
+    def number(self) -> float:
+        """The setting as a positive number.  Raises SettingError."""
+        try:
+            number = float(self.value())
+        except ValueError:
+            number = -1
+        if not 0 < number < float("inf"):
+            raise SettingError(f"{self.name}: {self.value()!r}, expected a number above 0")
+        return number
+
+
+_ACCOUNT = "123456789012"
+
+LAKE_BUCKET = Setting(
+    f"{PREFIX}LAKE_BUCKET", "privacy-lake", "S3 bucket of exports, snapshots, audit results and reports"
+)
+EXPORT_QUEUE = Setting(
+    f"{PREFIX}EXPORT_QUEUE", "privacy-exports", "SQS queue that hears of finished exports (its name)"
+)
+EXPORT_DEAD_LETTER_QUEUE = Setting(
+    f"{PREFIX}EXPORT_DEAD_LETTER_QUEUE",
+    "privacy-exports-dead-letters",
+    "SQS queue for messages that say nothing we understand, with the reason (its name)",
+)
+GLUE_DATABASE = Setting(f"{PREFIX}GLUE_DATABASE", "privacy", "Glue database of all tables")
+ATHENA_WORKGROUP = Setting(
+    f"{PREFIX}ATHENA_WORKGROUP", "privacy-assets", "Athena workgroup that queries run in"
+)
+CRAWLER_ROLE = Setting(
+    f"{PREFIX}CRAWLER_ROLE",
+    f"arn:aws:iam::{_ACCOUNT}:role/privacy-crawler",
+    "IAM role that the crawlers assume",
+)
+ALERT_TOPIC_ARN = Setting(
+    f"{PREFIX}ALERT_TOPIC_ARN",
+    f"arn:aws:sns:us-east-1:{_ACCOUNT}:privacy-alerts",
+    "SNS topic that violations and failed runs are told to",
+)
+ESTATE = Setting(
+    f"{PREFIX}ESTATE", "estate.yaml", "what is governed; the default is the file in the project's own folder"
+)
+AUDITS = Setting(f"{PREFIX}AUDITS", "audits", "directory of audits; the default is the project's own")
+EXPORT_DEADLINE_SECONDS = Setting(
+    f"{PREFIX}EXPORT_DEADLINE_SECONDS", "21600", "how long a run waits for an export before it fails"
+)
+CRAWL_DEADLINE_SECONDS = Setting(
+    f"{PREFIX}CRAWL_DEADLINE_SECONDS", "3600", "how long a run waits for a crawl before it fails"
+)
+ATHENA_DEADLINE_SECONDS = Setting(
+    f"{PREFIX}ATHENA_DEADLINE_SECONDS", "1800", "how long one query may take before it is stopped"
+)
+SENSOR_SECONDS = Setting(f"{PREFIX}SENSOR_SECONDS", "30", "seconds between two ticks of the sensors")
+EXPORT_POLL_SECONDS = Setting(
+    f"{PREFIX}EXPORT_POLL_SECONDS",
+    "120",
+    "seconds after its start at which an export whose event has not come is asked for its state; "
+    "doubles each time, up to 15 minutes",
+)
+
+DEBUG = Setting(
+    f"{PREFIX}DEBUG", "", "anything: the command shows the stack trace of an error it did not expect"
+)
+
+ALL: tuple[Setting, ...] = tuple(thing for thing in list(globals().values()) if isinstance(thing, Setting))
+
+
+def documentation() -> str:
+    """The page ``docs/settings.md``."""
+
+    def shown(setting: Setting) -> str:
+        return f"`{setting.default}`" if setting.default else ""
+
+    rows = [f"| `{setting.name}` | {shown(setting)} | {setting.meaning} |" for setting in ALL]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Environment variables, all optional. The AWS SDK reads its own (`AWS_ENDPOINT_URL`,",
+            "`AWS_REGION`, credentials). This page is printed by `python -m resources.settings`.",
+            "",
+            "| variable | default | meaning |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(documentation())

@@ -1,0 +1,80 @@
+"""The queue that hears of finished exports, and the one for what can't be understood."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from resources import clients
+
+_BATCH = 10  # SQS takes no more messages a call
+
+
+@dataclass(frozen=True)
+class Message:
+    """A received message.  It comes again once its visibility timeout is over, unless deleted."""
+
+    id: str
+    body: str
+    receipt: str
+    receives: int
+
+
+class ExportQueueResource(dg.ConfigurableResource[Any]):
+    """The queue of export-complete events and its dead letter queue, by name."""
+
+    queue: str
+    dead_letters: str
+
+    @property
+    def _client(self) -> Any:
+        return clients.client("sqs")
+
+    def _url(self, name: str) -> str:
+        return str(self._client.get_queue_url(QueueName=name)["QueueUrl"])
+
+    def receive(self, limit: int = _BATCH) -> list[Message]:
+        """Up to ten messages, without waiting for any."""
+        answer = self._client.receive_message(
+            QueueUrl=self._url(self.queue),
+            MaxNumberOfMessages=min(limit, _BATCH),
+            WaitTimeSeconds=0,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        return [
+            Message(
+                item["MessageId"],
+                item["Body"],
+                item["ReceiptHandle"],
+                int(item.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            for item in answer.get("Messages", ())
+        ]
+
+    def delete(self, messages: Sequence[Message]) -> None:
+        """Delete what is done.  A message that could not be deleted comes again, which is harmless."""
+        for start in range(0, len(messages), _BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": message.receipt}
+                for number, message in enumerate(messages[start : start + _BATCH])
+            ]
+            self._client.delete_message_batch(QueueUrl=self._url(self.queue), Entries=entries)
+
+    def postpone(self, messages: Sequence[Message], seconds: int) -> None:
+        """Have the messages come again in ``seconds`` (at most 43,200)."""
+        for start in range(0, len(messages), _BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
+                for number, message in enumerate(messages[start : start + _BATCH])
+            ]
+            self._client.change_message_visibility_batch(QueueUrl=self._url(self.queue), Entries=entries)
+
+    def dead_letter(self, message: Message, reason: str) -> None:
+        """Move a message to the dead letters, ``reason`` beside it: sent there first, then deleted here."""
+        self._client.send_message(
+            QueueUrl=self._url(self.dead_letters),
+            MessageBody=message.body,
+            MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
+        )
+        self.delete([message])

@@ -1,0 +1,80 @@
+"""``up``: everything answers when it says so, and all of it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from privacy_assets.machine.stack import free_port
+from tests.processes import processes_of
+
+COMMAND = [sys.executable, "-c", "from privacy_assets.cli import main; main()", "up"]
+GRAPHQL = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
+    schedules { name scheduleState { status } } sensors { name sensorState { status } } } } } }"""
+
+
+def ask(address: str) -> dict[str, dict[str, str]]:
+    """The status of each schedule and sensor, by kind and name."""
+    request = urllib.request.Request(
+        f"{address}/graphql", json.dumps({"query": GRAPHQL}).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        (node,) = json.load(answer)["data"]["repositoriesOrError"]["nodes"]
+    return {
+        kind: {each["name"]: each[f"{kind}State"]["status"] for each in node[f"{kind}s"]}
+        for kind in ("schedule", "sensor")
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM])
+def test_all_answers_when_it_says_so_and_ends_when_it_is_told(tmp_path: Path, number: signal.Signals) -> None:
+    port, aws_port, state = free_port(), free_port(), tmp_path / "up"
+    process = subprocess.Popen(
+        [
+            *(*COMMAND, "--port", str(port), "--aws-port", str(aws_port)),
+            *("--state", str(state), "--records", "1000"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert process.stderr is not None
+    try:
+        said = next((line for line in process.stderr if f"http://127.0.0.1:{port}" in line), "")
+        assert said, process.wait(60)
+        states = ask(f"http://127.0.0.1:{port}")
+        assert states["schedule"] == {"nightly_exports": "RUNNING"}
+        assert states["sensor"]["export_complete"] == "RUNNING"
+        with urllib.request.urlopen(f"http://127.0.0.1:{aws_port}/_local/health") as answer:
+            assert json.load(answer)["state"] == str(state / "aws")
+    finally:
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert process.wait(60) == 0, rest
+    assert "all has ended" in rest
+    assert "Traceback" not in rest
+    assert processes_of(state) == []
+    assert not (state / "tmp").exists()
+    assert not (state / "sample-unfinished").exists()
+
+
+@pytest.mark.parametrize("option", ["--port", "--aws-port"])
+def test_a_port_in_use_is_one_line(tmp_path: Path, option: str) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        other = "--aws-port" if option == "--port" else "--port"
+        command = [*COMMAND, option, str(port), other, str(free_port()), "--state", str(tmp_path / "up")]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"privacy-assets: port {port}: in use, expected a free one: name another, or end what uses it\n"
+    )
+    assert not (tmp_path / "up").exists()

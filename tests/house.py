@@ -1,0 +1,172 @@
+"""A house of its own for a test: all that the product stands on, under names that no other test uses."""
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+import requests
+import yaml
+
+from privacy_assets.definitions import build
+from privacy_assets.estate import Estate, load_estate
+from resources.athena import AthenaResource
+from resources.dynamodb import ExportsResource
+from resources.glue import GlueResource
+from resources.iceberg import IcebergResource
+from resources.provision import Names, TableShape, provision
+from resources.s3 import LakeResource
+from resources.sqs import ExportQueueResource
+
+EVENTS: dict[str, Any] = {
+    "log_id": {"type": "string"},
+    "subject_id": {"type": "string", "categories": ["identifier"]},
+    "event_time": {"type": "timestamp"},
+    "subject_age": {"type": "integer"},
+    "message": {"type": "string"},
+}
+
+
+def yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def days_ago(days: int) -> date:
+    return datetime.now(UTC).date() - timedelta(days=days)
+
+
+def at(day: date, hour: int = 12) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+def event(log_id: str, subject: str = "subject-1", **attributes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """An item of the events table in DynamoDB JSON."""
+    return {"log_id": {"S": log_id}, "subject_id": {"S": subject}, **attributes}
+
+
+@dataclass
+class House:
+    """One estate on local AWS."""
+
+    endpoint: str
+    names: Names
+    estate: Estate
+    instance: dg.DagsterInstance
+
+    @classmethod
+    def build(
+        cls,
+        endpoint: str,
+        unique: str,
+        folder: Path,
+        columns: Mapping[str, Any] = EVENTS,
+        nouns: Iterable[str] = ("events",),
+    ) -> "House":
+        names = Names(
+            bucket=f"lake-{unique}",
+            database=f"db_{unique}",
+            workgroup=f"group-{unique}",
+            crawler_role=f"arn:aws:iam::123456789012:role/crawler-{unique}",
+            queue=f"exports-{unique}",
+            dead_letters=f"dead-{unique}",
+            topic=f"alerts-{unique}",
+            rule=f"complete-{unique}",
+        )
+        tables = [
+            {
+                "name": noun,
+                "table": f"{noun}-{unique}",
+                "keys": ["log_id"],
+                "subject_key": "subject_id",
+                "owner": "team:privacy",
+                "columns": dict(columns),
+            }
+            for noun in nouns
+        ]
+        path = folder / "estate.yaml"
+        path.write_text(yaml.safe_dump({"tables": tables}))
+        requests.post(f"{endpoint}/_local/dynamodb/settings", json={"export_seconds": 0}, timeout=60)
+        provision([TableShape(str(t["name"]), str(t["table"]), (("log_id", "S"),)) for t in tables], names)
+        return cls(endpoint, names, load_estate(path), dg.DagsterInstance.ephemeral())
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        return {
+            "lake": self.lake,
+            "dynamodb_exports": self.exports,
+            "glue": self.glue,
+            "athena": self.athena,
+            "iceberg": IcebergResource(database=self.names.database, bucket=self.names.bucket),
+            "export_queue": ExportQueueResource(queue=self.names.queue, dead_letters=self.names.dead_letters),
+        }
+
+    @property
+    def exports(self) -> ExportsResource:
+        return ExportsResource(bucket=self.names.bucket)
+
+    @property
+    def lake(self) -> LakeResource:
+        return LakeResource(bucket=self.names.bucket)
+
+    @property
+    def glue(self) -> GlueResource:
+        return GlueResource(database=self.names.database)
+
+    @property
+    def athena(self) -> AthenaResource:
+        return AthenaResource(workgroup=self.names.workgroup, database=self.names.database)
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        return build(self.estate, [], self.resources)
+
+    @property
+    def table(self) -> str:
+        return self.estate.tables[0].table
+
+    def load(self, items: Iterable[Mapping[str, Any]], when: datetime | None = None, table: str = "") -> None:
+        """Write items as if at ``when`` (default: noon of the day before yesterday)."""
+        when = when or at(days_ago(2))
+        lines = [json.dumps({"Item": item, "WriteTime": when.isoformat()}) for item in items]
+        self.post("dynamodb/load", "\n".join(lines), table=table or self.table)
+
+    def delete(self, log_id: str, when: datetime) -> None:
+        line = json.dumps({"Delete": {"log_id": {"S": log_id}}, "WriteTime": when.isoformat()})
+        self.post("dynamodb/load", line, table=self.table)
+
+    def post(self, path: str, body: str, **arguments: str) -> None:
+        answer = requests.post(
+            f"{self.endpoint}/_local/{path}", params=arguments, data=gzip.compress(body.encode()), timeout=60
+        )
+        assert answer.ok, answer.text
+
+    def exports_take(self, seconds: float) -> None:
+        """How long the exports started from now on stay IN_PROGRESS; the next house starts at 0 again."""
+        settings = f"{self.endpoint}/_local/dynamodb/settings"
+        assert requests.post(settings, json={"export_seconds": seconds}, timeout=60).ok
+
+    def materialize(
+        self, *nouns: str, day: date | None = None, raise_on_error: bool = True, **overrides: Any
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize ``snapshot/<noun>`` for each noun in one run of one process."""
+        keys = [dg.AssetKey(["snapshot", noun]) for noun in nouns]
+        definitions = build(self.estate, [], {**self.resources, **overrides})
+        job = definitions.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=self.instance,
+            partition_key=(day or yesterday()).isoformat(),
+            asset_selection=keys,
+            raise_on_error=raise_on_error,
+        )
+
+    def rows(self, sql: str, *parameters: str) -> list[dict[str, Any]]:
+        return list(self.athena.fetch(self.athena.execute(sql, parameters)).to_pylist())
+
+
+def client(service: str) -> Any:
+    return boto3.client(service)  # type: ignore[call-overload]

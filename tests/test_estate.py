@@ -1,0 +1,118 @@
+"""A mistake in estate.yaml is told with its file, line and path, and what was expected; each on a line."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from privacy_assets.estate import ColumnType, EstateError, deadline_cron, load_estate
+from privacy_assets.governed import PROJECT
+
+GOOD = """\
+tables:
+  - name: logs
+    table: LogsTable
+    keys: [logId]
+    subject_key: subject
+    owner: team:privacy
+    columns:
+      logId: {type: string}
+      subject: {type: string, categories: [identifier]}
+"""
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "estate.yaml"
+    path.write_text(text)
+    with pytest.raises(EstateError) as raised:
+        load_estate(path)
+    assert str(raised.value) == "\n".join(raised.value.problems)
+    return [problem.removeprefix(f"{path}:") for problem in raised.value.problems]
+
+
+def test_the_projects_own_estate_loads() -> None:
+    (table,) = load_estate(PROJECT / "estate.yaml").tables
+    assert (table.name, table.table, table.key_columns) == ("privacy_logs", "PrivacyLogsTable", ("log_id",))
+    assert table.columns["data_categories"].type is ColumnType.STRING_LIST
+    assert deadline_cron(table) == ("0 6 * * *", timedelta(hours=6))
+
+
+def test_columns_are_named_as_the_catalog_can(tmp_path: Path) -> None:
+    path = tmp_path / "estate.yaml"
+    path.write_text(GOOD.replace("subject: {type", "a b.C: {type: json}\n      subject: {type"))
+    (table,) = load_estate(path).tables
+    assert [table.column_name(attribute) for attribute in table.columns] == ["logid", "a_b_c", "subject"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("owner: team:privacy\n", "owner: team:privacy\n    colour: blue\n", "7: tables.0.colour: unknown"),
+        ("    table: LogsTable\n", "", "2: tables.0.table: missing, expected a value"),
+        ("name: logs", "name: Logs", "2: tables.0.name: 'Logs', expected: string should match"),
+        (
+            "type: string}",
+            "type: strin}",
+            "8: tables.0.columns.logId.type: 'strin', expected: input should be",
+        ),
+        (
+            "keys: [logId]",
+            "keys: [id]",
+            "2: tables.0: keys: 'id' is no column, expected one of logId, subject",
+        ),
+        ("keys: [logId]", "keys: []", "4: tables.0.keys: list, expected: "),
+        ("subject_key: subject", "subject_key: who", "2: tables.0: subject_key: 'who' is no column"),
+        (
+            "owner: team:privacy",
+            "owner: privacy",
+            "6: tables.0.owner: 'privacy', expected: string should match",
+        ),
+        (
+            "owner:",
+            "retention: ten years\n    owner:",
+            "6: tables.0.retention: 'ten years', expected an ISO 8601",
+        ),
+        ("owner:", "deadline: '25:00'\n    owner:", "6: tables.0.deadline: '25:00', expected: string should"),
+        (
+            "subject: {",
+            "LOGID: {type: string}\n      subject: {",
+            "2: tables.0: columns.LOGID: 'logid' is 'logId'",
+        ),
+        (
+            "subject: {",
+            "misfits: {type: string}\n      subject: {",
+            "2: tables.0: columns.misfits: every snapshot",
+        ),
+        ("subject: {", "logId: {type: string}\n      subject: {", "9: 'logId' is there twice, expected YAML"),
+        (
+            "subject: {",
+            "1: {type: string}\n      subject: {",
+            "9: the key 1 is no text (quote it), expected YAML",
+        ),
+        ("tables:", "version: 2\ntables:", "1: version: 2, expected: input should be 1"),
+        ("tables:", "tables: [", "2: "),
+        (GOOD, "", "1: no mapping, expected 'tables:'"),
+        (GOOD, "- a", "1: no mapping, expected 'tables:'"),
+        (GOOD, "tables: []", "1: tables: list, expected: "),
+        (GOOD, GOOD + GOOD.removeprefix("tables:\n"), "1: tables: name 'logs' is there twice, expected once"),
+    ],
+)
+def test_each_mistake_is_one_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    (problem,) = problems(tmp_path, GOOD.replace(old, new, 1))
+    assert problem.startswith(expected)
+    assert "\n" not in problem
+
+
+def test_every_mistake_is_told(tmp_path: Path) -> None:
+    text = GOOD.replace("name: logs", "name: Logs").replace("type: string}", "type: strin}")
+    assert [problem.split(":")[0] for problem in problems(tmp_path, text)] == ["2", "8"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        EstateError, match=f"{tmp_path}/none.yaml: No such file or directory, expected a YAML file"
+    ):
+        load_estate(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(EstateError, match="not UTF-8"):
+        load_estate(tmp_path / "binary.yaml")
