@@ -176,10 +176,8 @@ class Exports:
 
     def _do(self, export: Export, stop: threading.Event) -> None:
         try:
-            with self._turn:
-                done = _Writer(
-                    self._history, self._client(), self._scratch, export, self.seconds, stop
-                ).write()
+            writer = _Writer(self._history, self._client(), self._scratch, export, self.seconds, stop)
+            done = writer.write(self._turn)
         except StoppedError:
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, an export has to end
@@ -237,14 +235,18 @@ class _Writer:
         self._export, self._seconds, self._stop = export, seconds, stop
         self._account = export.arn.split(":")[4]  # the only one there is, so every bucket's owner too
 
-    def write(self) -> Export:
-        """Do the export; returns it as completed. Raises ClientError when S3 refuses, StoppedError."""
+    def write(self, turn: threading.Semaphore) -> Export:
+        """Do the export; returns it as completed. Raises ClientError when S3 refuses, StoppedError.
+
+        ``turn`` is held while data is written and not while the export only takes its time.
+        """
         if self._export.asked.get("S3BucketOwner", self._account) != self._account:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
         summary_key = f"{self._export.folder}manifest-summary.json"
         if (summary := self._existing(summary_key)) is None:
             self._put(f"{self._export.folder}_started", b"")
-            files = self._data_files()
+            with turn:
+                files = self._data_files()
             self._wait()
             summary = self._manifests(files, summary_key)
         return replace(

@@ -255,6 +255,25 @@ def test_another_accounts_bucket_fails_the_export(table: Table) -> None:
     assert table.export(S3BucketOwner="123456789012").description["S3BucketOwner"] == "123456789012"
 
 
+def test_exports_that_take_long_do_not_hold_up_others(aws: str, table: Table) -> None:
+    def exports_take(seconds: float) -> None:
+        answer = requests.post(
+            f"{aws}/_local/dynamodb/settings", json={"export_seconds": seconds}, timeout=60
+        )
+        assert answer.ok, answer.text
+
+    exports_take(3600)
+    try:
+        slow = [table.start_export()["ExportArn"] for _ in range(4)]
+    finally:
+        exports_take(0)
+    assert table.export().items == []
+    states = {
+        table.client.describe_export(ExportArn=arn)["ExportDescription"]["ExportStatus"] for arn in slow
+    }
+    assert states == {"IN_PROGRESS"}
+
+
 def test_an_unknown_export_is_told(table: Table) -> None:
     with pytest.raises(table.client.exceptions.ExportNotFoundException):
         table.client.describe_export(ExportArn=f"{table.arn}/export/01693685827463-2d8752fd")

@@ -13,9 +13,9 @@ from local_aws.athena.errors import QueryError, at
 _KEPT = ("CAST", "TRY_CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "LISTAGG")
 
 
-class Athena(Trino):
+class TrinoCalls(Trino):
     """Trino whose functions are all calls by name: what they mean is decided by ``functions``, not by
-    sqlglot.
+    sqlglot. (sqlglot registers a dialect by its class's name: it mustn't be one of sqlglot's own.)
     """
 
     INDEX_OFFSET = 0
@@ -40,7 +40,7 @@ class Athena(Trino):
 def parse_query(text: str) -> exp.Expr:
     """The one statement in ``text``. Raises QueryError SYNTAX_ERROR with its place."""
     try:
-        found = [tree for tree in sqlglot.parse(text, dialect=Athena) if tree is not None]
+        found = [tree for tree in sqlglot.parse(text, dialect=TrinoCalls) if tree is not None]
     except ParseError as error:
         raise _syntax_error(text, error) from None
     except TokenError as error:
