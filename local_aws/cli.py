@@ -54,7 +54,8 @@ def up(
 
 
 def _serve(port: int, state: Path | None) -> None:
-    from local_aws.server import StartError, end_process, serve  # slow to import, and of use here alone
+    from local_aws.server import end_process, serve  # slow to import, and of use here alone
+    from local_aws.settings import StartError
 
     served: list[int] = []
 

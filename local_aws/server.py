@@ -26,15 +26,12 @@ from local_aws.control import SERVICE
 from local_aws.http import HttpServer
 from local_aws.journal import Journal
 from local_aws.process import DEFAULT_PORT
+from local_aws.settings import StartError
 from local_aws.store import Store
 
 ENGINES = (s3, s3_events, eventbridge, sqs, dynamodb, glue, athena)
 
 _OPEN_FILES = 65_536
-
-
-class StartError(Exception):
-    """The server can't start; the message is one line that says why and what to do."""
 
 
 class Application:

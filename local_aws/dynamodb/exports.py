@@ -8,7 +8,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import secrets
 import tempfile
 import threading
@@ -24,6 +23,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local_aws.dynamodb.history import SECOND, History, Microseconds, TableNumber
+from local_aws.settings import seconds
 
 PARTITIONS = 4  # of a new on-demand table
 PARTITION_BYTES = 128 * 1024 * 1024
@@ -92,7 +92,7 @@ class Exports:
         self._history = history
         self._client = client
         self._scratch = scratch
-        self.seconds = float(os.environ.get("LOCAL_AWS_EXPORT_SECONDS", "0"))
+        self.seconds = seconds("LOCAL_AWS_EXPORT_SECONDS")
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         # Two cores are two exports' worth of work; others wait their turn.

@@ -1,7 +1,6 @@
 """Crawlers: their definitions, their states and the threads that crawl."""
 
 import json
-import os
 import threading
 import time
 import uuid
@@ -26,6 +25,7 @@ from local_aws.context import Context
 from local_aws.glue.crawl import CrawlFailed, CrawlStopped, Options, Target, read
 from local_aws.glue.globs import GlobError, compile_glob
 from local_aws.glue.writer import Summary, Writer
+from local_aws.settings import seconds
 
 if TYPE_CHECKING:
     from local_aws.glue.catalog import Backend
@@ -83,7 +83,7 @@ class Engine:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.seconds = float(os.environ.get("LOCAL_AWS_CRAWL_SECONDS", "0"))
+        self.seconds = seconds("LOCAL_AWS_CRAWL_SECONDS")
         self._threads: dict[threading.Thread, threading.Event] = {}
         with context.store.write() as connection:
             connection.execute(

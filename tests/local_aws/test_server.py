@@ -210,6 +210,22 @@ def test_a_state_directory_has_one_server(tmp_path: Path) -> None:
     assert "another local AWS uses it" in second.stderr
 
 
+@pytest.mark.parametrize("name", ["LOCAL_AWS_EXPORT_SECONDS", "LOCAL_AWS_CRAWL_SECONDS"])
+@pytest.mark.parametrize("value", ["a minute", "nan"])
+def test_seconds_that_are_none_are_named(name: str, value: str) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "local_aws", "--port", "0"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, name: value},
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr == f"local_aws: {name}={value}: expected a number of seconds, 0 or more\n"
+
+
 def test_motos_own_reset_empties_the_store_too(tmp_path: Path) -> None:
     with running() as server:
         names = server.environment
