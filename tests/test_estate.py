@@ -37,6 +37,13 @@ def test_the_projects_own_estate_loads() -> None:
     assert deadline_cron(table) == ("0 6 * * *", timedelta(hours=6))
 
 
+def test_an_attribute_keeps_its_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "estate.yaml"
+    path.write_text(GOOD.replace("[logId]", '[" logId "]').replace("logId:", '" logId ":'))
+    (table,) = load_estate(path).tables
+    assert (table.keys, list(table.columns)) == ((" logId ",), [" logId ", "subject"])
+
+
 def test_columns_are_named_as_the_catalog_can(tmp_path: Path) -> None:
     path = tmp_path / "estate.yaml"
     path.write_text(GOOD.replace("subject: {type", "a b.C: {type: json}\n      subject: {type"))

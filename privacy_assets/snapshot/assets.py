@@ -324,7 +324,7 @@ def _typed(estate: Estate, table: Table) -> dg.AssetsDefinition:
             )
         items = int(source.parameters["item_count"])
         folder = names.snapshot_folder(table.name, day, source.parameters["export_id"])
-        attempt = f"{folder}{context.run_id}-{context.retry_number}/"
+        attempt = f"{folder}{context.run.run_id}-{context.retry_number}/"
         statement = typing_sql.unload(
             table, glue.database, names.lines_table(table.name), day, lake.uri(attempt)
         )
