@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,6 +28,7 @@ def main() -> None:
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
     )
     arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", ".*currently in (beta|preview)")
     known = benchmarks(QUICK if arguments.quick else FULL)
     if unknown := sorted(set(arguments.names) - set(known)):
         parser.error(f"{unknown[0]!r}: expected some of {', '.join(known)}")

@@ -57,5 +57,6 @@ class Watch:
             return
         peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), "0")
         pid, used = int(process.name), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        self.peaks[name][pid] = int(peak) * 1024
+        # One that has ended and is not yet waited for has no memory left to tell of.
+        self.peaks[name][pid] = max(int(peak) * 1024, self.peaks[name].get(pid, 0))
         self.seconds[name][pid] = used - self._before.get(pid, 0.0)
