@@ -1,0 +1,66 @@
+"""Text without a structure that matters here: logs, JSON, XML, HTML, YAML, source code.
+
+UTF-8 is handed on as it was read, without a copy. A line may be endless: pieces are cut by size, never
+through a character.
+"""
+
+from collections.abc import Iterator
+
+from privacy_assets.scan.reading.encodings import Encoding, encoding_of, is_text
+from privacy_assets.scan.reading.segments import TextSegment
+from privacy_assets.scan.reading.stream import Stream
+from privacy_assets.scan.reading.walk import HEAD, Member, Piece, Walk
+from privacy_assets.scan.reading.zipped import LONGEST_END, appended
+from privacy_assets.scan.text import Unread, Why
+
+NAME = "text"
+SEGMENT = 1024 * 1024
+"""Bytes of a segment."""
+_LOOK = 4096
+
+
+def recognise(head: bytes, name: str) -> bool:  # noqa: ARG001
+    """Whether ``head`` is text in an encoding we know."""
+    return encoding_of(head) is not None
+
+
+def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
+    """The text as it is. Binary data in its midst is matched too, and told."""
+    encoding = encoding_of(stream.peek(HEAD))
+    if encoding is None:
+        raise ValueError("no text")
+    yield from text(stream, member, encoding, walk)
+
+
+def text(stream: Stream, member: Member, encoding: Encoding, walk: Walk) -> Iterator[Piece]:
+    """``stream`` as text in ``encoding``."""
+    offset, line, told, continues = len(encoding.mark), 1, encoding.name != "utf-8", False
+    stream.fill(offset)
+    carried = before = last = b""
+    while True:
+        fresh = stream.fill(SEGMENT)
+        raw = carried + fresh if carried else fresh
+        if not raw:
+            break
+        whole = encoding.whole(raw) if fresh else len(raw)
+        carried, raw = raw[whole:], raw[:whole]
+        data = encoding.decode(raw)
+        if data:
+            yield TextSegment(data, member.path, continues, encoding=encoding, offset=offset, line=line)
+            continues = True
+        if not told and (found := _binary_at(raw)) >= 0:
+            told = True
+            yield Unread(member.path, Why.BINARY, f"text turns to binary data at byte {offset + found}", True)
+        offset += len(raw)
+        line += data.count(b"\n")
+        before, last = last, raw
+    yield from appended(stream, (before + last)[-LONGEST_END:], member, walk)
+
+
+def _binary_at(raw: bytes) -> int:
+    """Where binary data begins in a text; -1 if it is text throughout, as far as NUL bytes tell."""
+    found = raw.find(b"\0")
+    # A hole of zeros, which a log gets that was torn or preallocated, holds nothing.
+    if found < 0 or is_text(raw[found : found + _LOOK].replace(b"\0", b"")):
+        return -1
+    return found

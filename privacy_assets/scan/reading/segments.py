@@ -1,0 +1,49 @@
+"""Segments of text: what is matched, and the way back to where it stood."""
+
+from privacy_assets.scan.reading.encodings import Encoding
+from privacy_assets.scan.text import Place
+
+
+class TextSegment:
+    """A piece of a text that has lines.
+
+    Findings come in order, so the last place is remembered and counted on from.
+    """
+
+    __slots__ = ("_encoding", "_line", "_offset", "_seen", "continues", "data", "member")
+
+    def __init__(
+        self, data: bytes, member: str, continues: bool, *, encoding: Encoding, offset: int, line: int
+    ) -> None:
+        self.data = data
+        self.member = member
+        self.continues = continues
+        self._encoding = encoding
+        self._offset = offset
+        self._line = line
+        self._seen = (0, offset, line)
+
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # a text's place is where it starts
+        """The byte offset and line of ``data[start]``."""
+        position, offset, line = self._seen
+        if start < position:
+            position, offset, line = 0, self._offset, self._line
+        passed = self.data[position:start]
+        self._seen = start, offset + self._encoding.length(passed), line + passed.count(b"\n")
+        return Place(self._seen[1], line=self._seen[2])
+
+
+class OffsetSegment:
+    """A piece of a member that has neither lines nor columns; ``data`` stands in it byte for byte."""
+
+    __slots__ = ("_offset", "continues", "data", "member")
+
+    def __init__(self, data: bytes, member: str, continues: bool, offset: int) -> None:
+        self.data = data
+        self.member = member
+        self.continues = continues
+        self._offset = offset
+
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002
+        """The byte offset of ``data[start]``."""
+        return Place(self._offset + start)
