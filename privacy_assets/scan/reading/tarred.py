@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, Self, cast
 
-from privacy_assets.scan.reading.stream import CHUNK, Stop, Stream
+from privacy_assets.scan.reading.stream import CHUNK, Raw, Stop, Stream
 from privacy_assets.scan.reading.walk import Member, Piece, Walk
 from privacy_assets.scan.text import Why
 
@@ -68,7 +68,7 @@ class _Header(tarfile.TarInfo):
 class _File:
     """One file, which is next in the archive."""
 
-    def __init__(self, archive: IO[bytes], size: int) -> None:
+    def __init__(self, archive: Raw, size: int) -> None:
         self._archive = archive
         self._left = size
 
