@@ -8,7 +8,18 @@ limit. Nothing is written to disk by a name, and nothing is left there.
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from privacy_assets.scan.reading import binary, compressed, delimited, plain, sevenzip, tarred, zipped
+from privacy_assets.scan.reading import (
+    avro,
+    binary,
+    compressed,
+    delimited,
+    orc,
+    parquet,
+    plain,
+    sevenzip,
+    tarred,
+    zipped,
+)
 from privacy_assets.scan.reading.limits import Limits
 from privacy_assets.scan.reading.walk import Format, Member, Walk
 from privacy_assets.scan.text import Segment, Unread
@@ -16,7 +27,18 @@ from privacy_assets.scan.text import Segment, Unread
 __all__ = ["Limits", "Reading", "read"]
 
 # In the order they are asked: a mail is text too, and everything is binary.
-_FORMATS: tuple[Format, ...] = (compressed, zipped, sevenzip, tarred, delimited, plain, binary)
+_FORMATS: tuple[Format, ...] = (
+    compressed,
+    zipped,
+    sevenzip,
+    parquet,
+    orc,
+    avro,
+    tarred,
+    delimited,
+    plain,
+    binary,
+)
 
 
 class Reading(Iterator[Segment | Unread]):

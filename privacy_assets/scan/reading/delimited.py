@@ -103,7 +103,10 @@ class Layout:
         self.names = names
         mark = re.escape(delimiter).encode()
         inside = rb'[^"]*+(?:""[^"]*+)*+(?P<close>")?'
-        rest = rb"[^" + mark + rb"\n]*+(?P<end>" + mark + rb"|\n|\Z)"
+        plain = rb"[^" + mark + rb"\n]*+"
+        quoted = rb'(?:"[^"]*+(?:""[^"]*+)*+"?+)?+'
+        self._row = re.compile(rb"(?:" + quoted + plain + mark + rb")*+" + quoted + plain + rb"(\n|\Z)")
+        rest = plain + rb"(?P<end>" + mark + rb"|\n|\Z)"
         self._cell = re.compile(rb'(?:(?P<open>")' + inside + rb")?" + rest)
         self._quoted_rest = re.compile(rb"(?P<open>)" + inside + rest)
         self._plain_rest = re.compile(rb"(?P<open>(?!))?(?P<close>(?!))?" + rest)
@@ -125,7 +128,8 @@ class Layout:
             if self._regular(array, quotes):
                 ends: Positions = newlines[np.searchsorted(quotes, newlines) % 2 == 0] + 1
                 return ends
-        found = [end for cell, end in self._cells(data, start) if end and cell.column == 0 and not cell.begun]
+            return np.array([row.end() for row in self._row.finditer(data) if row[1]], dtype=np.int64)
+        found = [end for cell, end in self._cells(data, start) if end and cell.column == 0]
         return np.array(found, dtype=np.int64)
 
     def last(self, data: bytes, start: Cell) -> Cell:
