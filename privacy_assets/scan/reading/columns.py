@@ -131,6 +131,15 @@ def _leaves(path: str, array: pa.Array, rows: Positions) -> Iterator[tuple[str, 
         yield path, array, rows
 
 
+def longest_word(array: pa.Array) -> int:
+    """The bytes of the longest value in a dictionary that ``array`` holds; 0 if there is none."""
+    longest = 0
+    for _, leaf, _ in _leaves("", array, np.arange(len(array), dtype=np.int64)):
+        if pa.types.is_dictionary(leaf.type):
+            longest = max(longest, pc.max(pc.binary_length(leaf.dictionary)).as_py() or 0)
+    return longest
+
+
 def _pieces(array: pa.Array, rows: Positions) -> Iterator[tuple[pa.Array, Positions]]:
     """``array``; spelled out in pieces if it is a dictionary, which may repeat a long value without end."""
     if not pa.types.is_dictionary(array.type):

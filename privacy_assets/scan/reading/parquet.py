@@ -6,12 +6,13 @@ A column is read in batches, so the size of a row group costs no memory; a page,
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from privacy_assets.scan.reading.columns import BATCH_BYTES, Columns
+from privacy_assets.scan.reading.columns import BATCH_BYTES, Columns, longest_word
 from privacy_assets.scan.reading.encodings import encoding_of
 from privacy_assets.scan.reading.stream import Stop, Stream
 from privacy_assets.scan.reading.walk import Member, Piece, Walk
@@ -20,7 +21,8 @@ from privacy_assets.scan.text import Unread, Why
 NAME = "a Parquet file"
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
 _BUFFER = 1024 * 1024
-_MOST_ROWS, _FEWEST_ROWS = 65_536, 16
+_MOST_ROWS, _FEWEST_ROWS, _PROBED_ROWS = 65_536, 16, 1024
+_BATCH_MEMORY = 32 * 1024 * 1024
 
 
 def recognise(head: bytes, name: str) -> bool:  # noqa: ARG001
@@ -34,18 +36,8 @@ def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
         raise Stop(Why.ENCRYPTED, "the footer of the Parquet file is encrypted")
     with walk.seekable(stream) as file:
         source = pa.PythonFile(io.BufferedReader(file, _BUFFER), mode="r")
-        parquet = pq.ParquetFile(
-            source, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
-        )
+        parquet = _open(source)
         columns, lost, first_row = Columns(member.path, walk), set[str](), 0
-        parquet = pq.ParquetFile(
-            source,
-            metadata=parquet.metadata,
-            read_dictionary=_dictionaries(parquet),
-            pre_buffer=False,
-            buffer_size=_BUFFER,
-            page_checksum_verification=True,
-        )
         for group in range(parquet.num_row_groups):
             metadata = parquet.metadata.row_group(group)
             for index in range(metadata.num_columns):
@@ -53,10 +45,8 @@ def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
                 path = column.path_in_schema
                 if path in lost:
                     continue
-                rows = max(1, metadata.num_rows)
-                size = max(1, column.total_uncompressed_size // rows)
-                batch = min(_MOST_ROWS, max(_FEWEST_ROWS, BATCH_BYTES // size))
                 try:
+                    batch = _batch_rows(source, parquet, group, column, metadata.num_rows)
                     yield from _column(parquet, group, path, batch, first_row, columns)
                 except Stop:
                     raise
@@ -65,6 +55,13 @@ def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
                     lost.add(path)
                     yield _lost(member, group, path, error, columns.begun)
             first_row += metadata.num_rows
+
+
+def _open(source: pa.PythonFile, **options: Any) -> pq.ParquetFile:
+    # Without pre_buffer and with a buffer, pages are read one by one instead of column chunks.
+    return pq.ParquetFile(
+        source, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True, **options
+    )
 
 
 def _column(
@@ -78,16 +75,22 @@ def _column(
         row += batch.num_rows
 
 
-def _dictionaries(parquet: pq.ParquetFile) -> list[str]:
-    """The columns of bytes with a dictionary somewhere: they are spelled out in pieces later."""
-    paths = set()
-    for group in range(parquet.num_row_groups):
-        metadata = parquet.metadata.row_group(group)
-        for index in range(metadata.num_columns):
-            column = metadata.column(index)
-            if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
-                paths.add(column.path_in_schema)
-    return sorted(paths)
+def _batch_rows(
+    source: pa.PythonFile, parquet: pq.ParquetFile, group: int, column: pq.ColumnChunkMetaData, rows: int
+) -> int:
+    """How many rows of a column chunk may be read at once: some MiB of text as it is on average, and not more
+    than a batch may take if each row repeats the longest value of the dictionary.
+    """
+    usual: int = BATCH_BYTES // max(1, column.total_uncompressed_size // max(1, rows))
+    worst: int = _MOST_ROWS
+    if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
+        path = column.path_in_schema
+        probe = _open(source, metadata=parquet.metadata, read_dictionary=[path])
+        for batch in probe.iter_batches(_PROBED_ROWS, row_groups=[group], columns=[path], use_threads=False):
+            if longest := longest_word(batch.column(0)):
+                worst = _BATCH_MEMORY // longest
+                break
+    return max(1, min(_MOST_ROWS, max(_FEWEST_ROWS, usual), worst))
 
 
 def _lost(member: Member, group: int, path: str, error: Exception, partly: bool) -> Unread:
