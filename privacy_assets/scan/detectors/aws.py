@@ -1,0 +1,145 @@
+"""AWS credentials: access key id and secret access key.
+
+IAM User Guide, "IAM identifiers, understanding unique ID prefixes": an access key's id starts with AKIA
+(long-term), ASIA (temporary, STS), ABIA (STS bearer token) or ACCA (context-specific); ids of 16 characters
+after it are base32. A secret has no mark at
+all: forty characters of base64, so it must be called a secret or stand next to an id, and look random.
+"""
+
+from collections import Counter
+from math import log2
+
+from privacy_assets.scan.detectors.masks import KeepPrefix, ends
+from privacy_assets.scan.detectors.shape import (
+    NOT_INSIDE,
+    Confidence,
+    Detector,
+    Form,
+    Literals,
+    Severity,
+    pattern,
+)
+
+_PREFIXES = (b"AKIA", b"ASIA", b"ABIA", b"ACCA")
+_PREFIX = "(?:AKIA|ASIA|ABIA|ACCA)"
+_SECRET = rf"{NOT_INSIDE}(?<![+/\\])(?P<value>(?:[A-Za-z0-9+]|\\?/){{40}})(?![A-Za-z0-9+/=_-]|\\/)"
+
+
+def is_example(value: str) -> bool:
+    """Whether it is one of the values in AWS's own documentation, which all say so."""
+    return "EXAMPLE" in value
+
+
+def entropy(value: str) -> float:
+    """Shannon's entropy in bits a character; forty random characters of base64 have 4.4 to 5.2."""
+    return -sum(n / len(value) * log2(n / len(value)) for n in Counter(value).values())
+
+
+def looks_secret(value: str) -> bool:
+    """Whether it looks random: not hexadecimal (a SHA-1 has forty characters, too), not words, not a path.
+
+    >>> looks_secret("da39a3ee5e6b4b0d3255bfef95601890afd80709")
+    False
+    """
+    value = value.replace("\\/", "/")
+    if value.upper() == value or value.lower() == value or set(value) <= set("0123456789abcdefABCDEF"):
+        return False
+    # One secret in a thousand has letters alone, as the names in source code have; those repeat their letters.
+    return entropy(value) >= (4.4 if value.isalpha() else 4.0)
+
+
+AWS_ACCESS_KEY_ID = Detector(
+    name="aws_access_key_id",
+    version=1,
+    title="AWS access key id",
+    severity=Severity.HIGH,
+    forms=(
+        Form(
+            Literals(_PREFIXES),
+            pattern(rf"{NOT_INSIDE}{_PREFIX}[A-Z2-7]{{16}}(?![A-Za-z0-9_])"),
+            alone=Confidence.HIGH,
+        ),
+        Form(  # no id that AWS gives, but one that people make up
+            Literals(_PREFIXES),
+            pattern(rf"{NOT_INSIDE}{_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_])"),
+            alone=Confidence.LOW,
+            supported=Confidence.MEDIUM,
+        ),
+    ),
+    mask=KeepPrefix("[A-Z]{4}"),
+    sample=is_example,
+    words=("aws", "access key", "access key id", "accesskeyid", "key id", "amazon", "credential"),
+    examples=(
+        "aws_access_key_id=⟦AKIA‹A-Z2-7×16›⟧",
+        '{"AccessKeyId":"⟦ASIA‹A-Z2-7×16›⟧"}',
+        "https://bucket/?X-Amz-Credential=⟦AKIA‹A-Z2-7×16›⟧%2F20260101%2Fus-east-1",
+        "Credential%3D⟦AKIA‹A-Z2-7×16›⟧%2F20260101",
+        "⟦ABIA‹A-Z2-7×16›⟧",
+        "⟦ACCA‹A-Z2-7×16›⟧",
+        r"[default]\n⟦AKIA‹A-Z2-7×16›⟧\n",
+    ),
+    decoys=(
+        "AKIA‹A-Z2-7×15›",
+        "AKIA‹A-Z2-7×17›",
+        "xAKIA‹A-Z2-7×16›",
+        "AKIA‹a-z×16›",
+        "AROA‹A-Z2-7×16›",
+    ),
+)
+
+AWS_SECRET_ACCESS_KEY = Detector(
+    name="aws_secret_access_key",
+    version=1,
+    title="AWS secret access key",
+    severity=Severity.CRITICAL,
+    forms=(
+        Form(
+            Literals((b"secret",), ignore_case=True),
+            pattern(
+                rf"secret [_ .-]? access [\w .-]{{0,30}} [^A-Za-z0-9+/\n]{{1,20}} \s{{0,20}} {_SECRET}",
+                ignore_case=True,
+            ),
+            alone=Confidence.HIGH,
+        ),
+        Form(
+            Literals((b"secret",), ignore_case=True),
+            pattern(
+                rf"""secret (?: [_ .-]? key (?: [_ .-]? id)?)? [ \t"'`\\]{{0,4}} (?:[:=]{{1,2}}>?|>)
+                    [\s"'`\\]{{0,20}} {_SECRET}""",
+                ignore_case=True,
+            ),
+        ),
+        Form(
+            Literals(_PREFIXES),
+            pattern(rf"{_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_]) [\s\S]{{1,200}}? {_SECRET}"),
+            alone=Confidence.HIGH,
+        ),
+        Form(
+            Literals(_PREFIXES, before=200, after=32),
+            pattern(rf"{_SECRET} [\s\S]{{1,150}}? {_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_])"),
+            alone=Confidence.HIGH,
+        ),
+    ),
+    mask=ends,
+    valid=looks_secret,
+    sample=is_example,
+    words=("aws", "amazon", "access key", "secret access key", "secretaccesskey", "s3", "iam"),
+    examples=(
+        "aws_secret_access_key=⟦‹A-Za-z0-9/+×40›⟧",
+        "AWS_SECRET_ACCESS_KEY='⟦‹A-Za-z0-9/+×40›⟧'",
+        "aws_secret_access_key = ⟦‹A-Za-z0-9/+×40›⟧\naws_session_token = x",
+        '{"SecretAccessKey": "⟦‹A-Za-z0-9+×20›\\/‹A-Za-z0-9+×19›⟧"}',
+        r'"{\"SecretAccessKey\":\"⟦‹A-Za-z0-9/+×40›⟧\"}"',
+        "<SecretAccessKey>⟦‹A-Za-z0-9/+×40›⟧</SecretAccessKey>",
+        'secret_key = "⟦‹A-Za-z0-9/+×40›⟧"',
+        "Secret access key: ⟦‹A-Za-z0-9/+×40›⟧",
+        "  secretAccessKey: ⟦‹A-Za-z0-9/+×40›⟧",
+    ),
+    decoys=(
+        "aws_secret_access_key=da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "aws_secret_access_key=‹A-Za-z0-9/+×39›",
+        "aws_secret_access_key=‹A-Za-z0-9/+×41›",
+        "commit=‹A-Za-z0-9/+×40›",
+        "secret_name: this/is/the/path/of/a/secret/of/the/team",
+    ),
+)

@@ -1,0 +1,35 @@
+"""What the engine hands back."""
+
+import hmac
+from dataclasses import dataclass, field
+
+from privacy_assets.scan.detectors.shape import Confidence, Severity
+from privacy_assets.scan.text import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One value, where it stands, and how it may be shown. Everything but ``value`` may be stored."""
+
+    detector: str
+    version: int
+    """The detector's, so that a scan with a newer one knows what it replaces."""
+    severity: Severity
+    confidence: Confidence
+    member: str
+    """The path inside the object; ``""`` for the object itself."""
+    place: Place
+    length: int
+    """Bytes of the value as UTF-8."""
+    masked: str
+    context: str
+    """The masked value with the sixty characters before and after it, in which every other value is masked
+    too."""
+    value: str = field(repr=False, compare=False)
+    """The value itself, for ``digest`` and for people who are allowed to reveal it. Never stored, never
+    logged."""
+
+    def digest(self, key: bytes) -> str:
+        """HMAC-SHA-256 of the value in hexadecimal: tells equal values without telling the value (RFC
+        2104)."""
+        return hmac.digest(key, self.value.encode(), "sha256").hex()

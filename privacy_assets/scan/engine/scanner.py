@@ -1,0 +1,409 @@
+"""From text to findings: one pass over windows of a MiB, and a close look at the few places that may hold a
+value.
+
+A window is searched for literals (``literals``) and runs of digits (``numbers``). At each hit the detector's
+pattern is tried on a few bytes, its rule on the value, its words on what stands around. What is found
+depends on the text alone, never on how it was cut: a window keeps the end of the one before, and takes only
+values that start early enough to be seen whole.
+
+**Of values that overlap, one is found**: the one of higher confidence; of equal ones that of the detector
+that knows its value and not only its place (``generic``); then the longer; then the more severe; then by
+name. All ``detectors`` compete, even where ``only`` some are asked for, so a scan for one detector finds
+exactly what a scan for all finds of it.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from privacy_assets.masking import DOTS
+from privacy_assets.scan.detectors import ALL, Confidence, Detector, Severity
+from privacy_assets.scan.detectors.shape import MAX_VALUE, Anywhere, Colons, Form, Literals, Numbers
+from privacy_assets.scan.engine.findings import Finding
+from privacy_assets.scan.engine.literals import Literal, matcher
+from privacy_assets.scan.engine.numbers import Runs, colons
+from privacy_assets.scan.engine.surroundings import (
+    Header,
+    Words,
+    label,
+    line_before,
+    shown,
+    sixty_after,
+    sixty_before,
+    tells,
+)
+from privacy_assets.scan.text import Segment, Unread
+
+WINDOW = 1 << 20
+"""Bytes searched at once: the arrays of a window fit the processor's cache."""
+MAX_DISTANCE = 1024
+"""The most bytes between a value and a word that supports it."""
+_SEEN_WHOLE = MAX_VALUE + MAX_DISTANCE
+"""A value that starts so many bytes before a window's end is seen whole, with what stands around it."""
+_AHEAD = 2 * _SEEN_WHOLE
+"""A value is taken where all that may overlap it or stand in its context is seen whole, too."""
+_BEHIND = _SEEN_WHOLE
+"""Bytes kept before the first value to take."""
+_DOTS = DOTS.encode()
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Allowing(Protocol):
+    """What is known and accepted, and therefore no finding."""
+
+    def allows(self, detector: str, value: str, path: str, member: str) -> bool:
+        """Whether this value of this detector is, at this path."""
+
+
+class Scanner:
+    """Finds what ``detectors`` describe. Make one for each process; it may be pickled."""
+
+    def __init__(
+        self,
+        detectors: Iterable[Detector] = tuple(ALL.values()),
+        *,
+        only: Collection[str] | None = None,
+        allow: Allowing | None = None,
+        native: bool | None = None,
+        window: int = WINDOW,
+    ) -> None:
+        """``only``: the names of those to report, all if None. ``allow``: what is known and accepted.
+        ``native``: False for the engine without Hyperscan, True to insist on it. ``window``: bytes searched
+        at once.
+
+        Raises ValueError for two detectors of one name and for unknown names in ``only``; ImportError for
+        ``native`` True where Hyperscan is missing.
+        """
+        self.detectors = tuple(detectors)
+        self.window = window
+        self.allow = allow
+        self._arguments = (self.detectors, only, allow, native, window)
+        names = [detector.name for detector in self.detectors]
+        if len(set(names)) < len(names):
+            raise ValueError(f"detectors: {', '.join(sorted(names))}, expected each name once")
+        if unknown := set(only or ()) - set(names):
+            raise ValueError(f"only: {', '.join(sorted(unknown))}, expected some of {', '.join(names)}")
+        self._reported = [only is None or name in only for name in names]
+        self._words = [(Words(detector.words), Words(detector.unless)) for detector in self.detectors]
+        self._uses = [
+            _Use.of(number, form) for number, detector in enumerate(self.detectors) for form in detector.forms
+        ]
+        by_literal: dict[Literal, list[int]] = defaultdict(list)
+        for number, use in enumerate(self._uses):
+            if isinstance(use.form.anchor, Literals):
+                for word in use.form.anchor.words:
+                    by_literal[Literal(word, use.form.anchor.ignore_case)].append(number)
+        self._literals = [(len(literal.text), uses) for literal, uses in by_literal.items()]
+        self._matcher = matcher(list(by_literal), native=native)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, self._arguments
+
+    def scan(self, segments: Iterable[Segment | Unread], path: str = "") -> Iterator[Finding | Unread]:
+        """The findings of each text in the order in which they stand, and what could not be read as it comes.
+
+        ``path`` is the object's, for allow lists. Needs memory for a window or the largest segment.
+        """
+        text: _Text | None = None
+        for segment in segments:
+            if isinstance(segment, Unread):
+                yield segment
+                continue
+            if text is None or not segment.continues:
+                if text is not None:
+                    yield from text.end()
+                text = _Text(self, path)
+            yield from text.add(segment)
+        if text is not None:
+            yield from text.end()
+
+    def values(
+        self, window: bytes, first: int, last: int, header: Header | None, resume: dict[int, int], taken: int
+    ) -> list["_Value"]:
+        """The values that start in ``window[first:last]``, overlapping ones too. Those before ``taken``
+        won't be asked for again; ``resume`` says from where on a form without an anchor is tried next.
+        """
+        found: dict[tuple[int, int, int], Confidence] = {}
+        judged: dict[tuple[int, int, int], bool | None] = {}
+        for number, hits in self._hits(window):
+            use = self._uses[number]
+            if isinstance(use.form.anchor, Anywhere):
+                found_spans = use.anywhere(window, max(first, resume.get(number, 0)), last)
+                resume[number] = max((end for start, end in found_spans if start < taken), default=0)
+                spans: Iterable[tuple[int, int]] = found_spans
+            else:
+                spans = use.spans(window, hits)
+            for start, end in spans:
+                if use.form.not_after and use.form.not_after.search(window, max(0, start - 80), start):
+                    continue
+                key = start, end, use.detector
+                if first <= start < last and 0 < end - start <= MAX_VALUE:
+                    if key not in judged:
+                        judged[key] = self._supported(use, window, start, end, header)
+                    supported = judged[key]
+                    confidence = use.form.supported if supported else use.form.alone
+                    if supported is not None and confidence is not None and confidence > found.get(key, 0):
+                        found[key] = confidence
+        return [_Value(*key, confidence) for key, confidence in found.items()]
+
+    def _hits(self, window: bytes) -> Iterator[tuple[int, Iterable[int]]]:
+        """Each use and where its anchor stands."""
+        by_use: dict[int, list[int]] = defaultdict(list)
+        for literal, end in self._matcher.find(window):
+            length, uses = self._literals[literal]
+            for number in uses:
+                by_use[number].append(end - length)
+        yield from by_use.items()
+        runs: Runs | None = None
+        for number, use in enumerate(self._uses):
+            anchor = use.form.anchor
+            if isinstance(anchor, Numbers):
+                runs = runs or Runs(window)
+                yield number, runs.matching(anchor)
+            elif isinstance(anchor, Colons):
+                yield number, colons(window)
+            elif isinstance(anchor, Anywhere):
+                yield number, ()
+
+    def _supported(
+        self, use: "_Use", window: bytes, start: int, end: int, header: Header | None
+    ) -> bool | None:
+        """Whether a word supports the value; None if it is none."""
+        detector = self.detectors[use.detector]
+        if not detector.valid(window[start:end].decode("utf-8", "replace")):
+            return None
+        words, unless = self._words[use.detector]
+        if not (words or unless):
+            return False
+        before = window[max(0, start - detector.distance) : start]
+        named = label(before)
+        if named is None and header is not None:
+            named = tells(header.at(window, start))
+        if named is not None:
+            return words.among(named) or (None if unless.among(named) else False)
+        return words.among(line_before(before)) or (
+            window[end : end + 2].lstrip().startswith(b"(") and words.among(window[end : end + 24])
+        )
+
+    def winners(self, values: Sequence["_Value"]) -> list["_Value"]:
+        """Of values that overlap, the one that the module's rule names; in the order in which they stand."""
+        kept: list[_Value] = []
+        cluster: list[_Value] = []
+        end = -1
+        for value in sorted(values):
+            if value.start >= end and cluster:
+                kept += self._best(cluster)
+                cluster = []
+            cluster.append(value)
+            end = max(end, value.end)
+        return kept + self._best(cluster)
+
+    def _best(self, cluster: list["_Value"]) -> list["_Value"]:
+        if len(cluster) < 2:
+            return cluster
+        chosen: list[_Value] = []
+        for value in sorted(cluster, key=self._specific):
+            if all(value.end <= other.start or other.end <= value.start for other in chosen):
+                chosen.append(value)
+        return sorted(chosen)
+
+    def _specific(self, value: "_Value") -> tuple[Any, ...]:
+        detector = self.detectors[value.detector]
+        return (
+            -value.confidence,
+            detector.generic,
+            value.start - value.end,
+            _RANK[detector.severity],
+            detector.name,
+            value.start,
+        )
+
+    def reports(self, value: "_Value") -> bool:
+        """Whether it was asked for."""
+        return self._reported[value.detector]
+
+
+def _again(
+    detectors: tuple[Detector, ...],
+    only: Collection[str] | None,
+    allow: Allowing | None,
+    native: bool | None,
+    window: int,
+) -> Scanner:
+    return Scanner(detectors, only=only, allow=allow, native=native, window=window)
+
+
+class _Value(NamedTuple):
+    """Bytes that obey a detector's rule."""
+
+    start: int
+    end: int
+    detector: int
+    confidence: Confidence
+
+
+class _Use(NamedTuple):
+    """A form as the scanner uses it."""
+
+    detector: int
+    form: Form
+    group: int
+    before: int
+    after: int
+    around: bool
+    lead: bytes
+
+    @classmethod
+    def of(cls, detector: int, form: Form) -> "_Use":
+        """``form`` of the detector with this number."""
+        anchor = form.anchor
+        around = isinstance(anchor, Literals) and anchor.around
+        before, after = (0, 0) if isinstance(anchor, Anywhere) else (anchor.before, anchor.after)
+        lead = anchor.lead if isinstance(anchor, Literals) else b""
+        return cls(detector, form, form.pattern.groupindex.get("value", 0), before, after, around, lead)
+
+    def spans(self, window: bytes, hits: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Where values stand that belong to the hits."""
+        pattern, group = self.form.pattern, self.group
+        if not self.before and not self.around:
+            for hit in hits:
+                if match := pattern.match(window, hit):
+                    yield match.span(group)
+            return
+        for hit in hits:
+            low = max(0, hit - self.before)
+            if self.lead:
+                low += len(window[low:hit].rstrip(self.lead))
+            for match in pattern.finditer(window, low, min(len(window), hit + self.after)):
+                if self.around or match.start() <= hit < match.end():
+                    yield match.span(group)
+                elif match.start() > hit:
+                    break
+
+    def anywhere(self, window: bytes, first: int, last: int) -> list[tuple[int, int]]:
+        """Where values stand from ``first`` on, one after the other."""
+        spans = []
+        for match in self.form.pattern.finditer(window, first):
+            if match.start() >= last:
+                break
+            spans.append(match.span(self.group))
+        return spans
+
+
+class _Text:
+    """One text as it comes in: what of it is still needed. Bytes count from its start."""
+
+    def __init__(self, scanner: Scanner, path: str) -> None:
+        self._scanner = scanner
+        self._path = path
+        self._segments: list[tuple[int, int, Segment]] = []  # first byte, end, segment
+        self._kept = b""
+        self._base = 0  # of the first byte kept
+        self._added: list[bytes] = []
+        self._size = 0  # of what is kept and added
+        self._next = 0  # values before it are taken
+        self._before: list[_Value] = []  # the last values taken, for those that follow
+        self._header: Header | None = None
+        self._resume: dict[int, int] = {}
+
+    def add(self, segment: Segment) -> Iterator[Finding]:
+        """Findings that can be told now that ``segment`` follows."""
+        data = segment.data
+        if not data:
+            return
+        begin = self._base + self._size
+        self._segments.append((begin, begin + len(data), segment))
+        window = self._scanner.window
+        for at in range(0, len(data), window):
+            piece = data[at : at + window]
+            self._added.append(piece)
+            self._size += len(piece)
+            if self._size >= _BEHIND + _AHEAD + window:
+                yield from self._take(final=False)
+
+    def end(self) -> Iterator[Finding]:
+        """The findings of the rest."""
+        if self._size:
+            yield from self._take(final=True)
+
+    def _take(self, *, final: bool) -> Iterator[Finding]:
+        text, base = b"".join((self._kept, *self._added)), self._base
+        if self._next == 0:
+            self._header = Header.of(text, self._segments[0][2].place(0, 0).column)
+        last = len(text) if final else len(text) - _SEEN_WHOLE
+        until = len(text) if final else len(text) - _AHEAD
+        resume = {number: at - base for number, at in self._resume.items()}
+        values = self._scanner.values(text, self._next - base, last, self._header, resume, until)
+        self._resume = {number: at + base for number, at in resume.items()}
+        values = [value._replace(start=value.start + base, end=value.end + base) for value in values]
+        taken_to = self._before[-1].end if self._before else 0
+        values = self._before + self._scanner.winners([value for value in values if value.start >= taken_to])
+        for index in range(len(self._before), len(values)):
+            if values[index].start - base < until and self._scanner.reports(values[index]):
+                finding = self._finding(values, index, text, base)
+                if finding is not None:
+                    yield finding
+        self._next = base + until
+        self._keep(text, values)
+
+    def _keep(self, text: bytes, values: list[_Value]) -> None:
+        keep = max(0, self._next - self._base - _BEHIND)
+        self._base += keep
+        self._kept, self._added, self._size = text[keep:], [], len(text) - keep
+        self._before = [value for value in values if value.start < self._next and value.end > self._base]
+        self._segments = [entry for entry in self._segments if entry[1] > self._base]
+
+    def _finding(self, values: list[_Value], index: int, text: bytes, base: int) -> Finding | None:
+        value = values[index]
+        detector = self._scanner.detectors[value.detector]
+        start, end = value.start - base, value.end - base
+        raw = text[start:end].decode("utf-8", "replace")
+        first, past, segment = self._segments[bisect_right(self._segments, value.start, key=_first) - 1]
+        allow = self._scanner.allow
+        if allow is not None and allow.allows(detector.name, raw, self._path, segment.member):
+            return None
+        confidence = value.confidence
+        if confidence > Confidence.LOW and detector.sample(raw):
+            confidence = Confidence.LOW
+        masked = detector.mask(raw)
+        return Finding(
+            detector=detector.name,
+            version=detector.version,
+            severity=detector.severity,
+            confidence=confidence,
+            member=segment.member,
+            place=segment.place(value.start - first, min(value.end, past) - first),
+            length=end - start,
+            masked=masked,
+            context=self._context(values, index, text, base, masked),
+            value=raw,
+        )
+
+    def _context(self, values: list[_Value], index: int, text: bytes, base: int, masked: str) -> str:
+        low = sixty_before(text, values[index].start - base)
+        high = sixty_after(text, values[index].end - base)
+        first = index
+        while first and values[first - 1].end - base > low:
+            first -= 1
+        pieces: list[bytes] = []
+        at = low
+        for number in range(first, len(values)):
+            start, end = values[number].start - base, values[number].end - base
+            if start >= high:
+                break
+            pieces.append(text[at:start])
+            if number == index:
+                pieces.append(masked.encode())
+            elif low <= start and end <= high:
+                mask = self._scanner.detectors[values[number].detector].mask
+                pieces.append(mask(text[start:end].decode("utf-8", "replace")).encode())
+            else:  # of a value that is cut off, a mask would show what the context does not
+                pieces.append(_DOTS)
+            at = end
+        pieces.append(text[at:high])
+        return shown(b"".join(pieces), _DOTS)
+
+
+def _first(entry: tuple[int, int, Segment]) -> int:
+    return entry[0]

@@ -1,0 +1,152 @@
+"""What stands around a value: the words that support it, and the context that is shown with it.
+
+A value has a *label* where it is written as one: ``ssn=…``, ``"ssn": "…"``, ``<ssn>…``, a column's name.
+Then the label alone counts, so that ``{"ssn": null, "order": 536904399}`` has no social security number.
+Elsewhere the words of its line count, and those of the line before where its own line has none.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+HEADER = 4096
+"""The most bytes of a header, and of the row after it."""
+_ROW = 2048
+"""How far back the start of a row is looked for."""
+
+_OPENING = b" \t\"'`([{<\\"
+_ASSIGNS = b":=>"
+_ENDS_OF_LABELS = bytes.maketrans(b"\r\t,;{}[]()<\"'`&?|\\", b"\n" * 18)
+_LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
+_TELLS_NOTHING = (
+    b"value val v number num no nr text data content field body message msg string payload result key name"
+)
+_VAGUE = frozenset(_TELLS_NOTHING.split())
+_QUOTED = re.compile(rb'"(?:[^"]|"")*"')
+_NAME = re.compile(r"[^\W\d][\w .()/#%:*-]{0,60}")
+
+
+class Words:
+    """Words as people write them in prose, in ``snake_case``, ``camelCase`` and ``kebab-case``."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._pattern = _compiled(tuple(words))
+
+    def __bool__(self) -> bool:
+        return self._pattern is not None
+
+    def among(self, text: bytes) -> bool:
+        """Whether one of them stands in ``text``."""
+        return self._pattern is not None and self._pattern.search(text) is not None
+
+
+@cache
+def _compiled(words: tuple[str, ...]) -> re.Pattern[bytes] | None:
+    if not words:
+        return None
+    alternatives = "|".join(
+        r"[ _.-]{0,2}".join(re.escape(part) for part in word.split(" "))
+        for word in sorted(words, key=len, reverse=True)
+    )
+    starts = r"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))"
+    ends = r"(?![a-z])(?!(?<=[A-Z])[A-Z])"
+    return re.compile(f"{starts}(?i:{alternatives}){ends}".encode())
+
+
+def label(before: bytes) -> bytes | None:
+    """The label in the bytes ``before`` a value; None where there is none, or one that tells nothing.
+
+    >>> label(b'{"order": null, "socialSecurity": "')
+    b'socialSecurity'
+    >>> label(b"he wrote: my social security number is ")
+    """
+    stripped = before.rstrip(_OPENING)
+    assigns = stripped[-1:]
+    if not assigns or assigns not in _ASSIGNS or (assigns == b">" and stripped[-2:-1].isspace()):
+        return None
+    if assigns == b">" and stripped[-2:-1] not in b"=-":
+        tag = stripped[stripped.rfind(b"<") + 1 : -1].split()
+        return tag[0] if tag else None
+    words = stripped.rstrip(b":=>-~ \t\"'`\\").translate(_ENDS_OF_LABELS)
+    found = b" ".join(words[words.rfind(b"\n") + 1 :].split()[-3 if assigns == b":" else -1 :])
+    return tells(found)
+
+
+def tells(name: bytes | None) -> bytes | None:
+    """``name``, or None where it could be any value's."""
+    return name if name and name.lower() not in _VAGUE else None
+
+
+def line_before(before: bytes) -> bytes:
+    """What stands on the value's line, or the line before it where nothing does."""
+    newline = before.rfind(b"\n")
+    if newline < 0 or _LETTER.search(before, newline + 1):
+        return before[newline + 1 :]
+    return before[before.rfind(b"\n", 0, newline) + 1 :]
+
+
+class Header:
+    """The names of the columns of a text that is a table, delimited or columnar."""
+
+    def __init__(self, names: Sequence[bytes], delimiter: bytes) -> None:
+        self._names = names
+        self._delimiter = delimiter
+
+    @classmethod
+    def of(cls, start: bytes, column: str | None) -> "Header | None":
+        """The header of a text that has ``start``; ``column`` is what its reader calls the first byte's
+        column."""
+        first, _, rest = start.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+        second = rest.partition(b"\n")[0].rstrip(b"\r")
+        first = first.rstrip(b"\r")
+        if column is not None and column.encode() not in first:
+            return cls([column.encode()], b"")
+        if len(first) > HEADER or not second:
+            return None
+        delimiter = max((b",", b"\t", b";", b"|"), key=first.count)
+        names = [name.strip(b" \"'") for name in first.split(delimiter)]
+        if not all(_NAME.fullmatch(name.decode("utf-8", "replace")) for name in names):
+            return None
+        if len(names) == 1:  # a word and under it a value, or a sentence and under it another
+            return cls(names, b"") if not _LETTER.search(second) and b" " not in first else None
+        cells = _QUOTED.sub(b"", second).count(delimiter) + 1
+        return cls(names, delimiter) if cells == len(names) else None
+
+    def at(self, text: bytes, start: int) -> bytes | None:
+        """The name of the column in which ``text[start]`` stands."""
+        if not self._delimiter:
+            return self._names[0]
+        newline = text.rfind(b"\n", max(0, start - _ROW), start)
+        if newline < 0:
+            return None
+        row = text[newline + 1 : start]
+        if b'"' in row:
+            row = _QUOTED.sub(b"", row)
+            row = row[: row.find(b'"')] if b'"' in row else row
+        index = row.count(self._delimiter)
+        return self._names[index] if index < len(self._names) else None
+
+
+def sixty_before(text: bytes, start: int) -> int:
+    """Where the sixty characters before ``start`` begin."""
+    if text[max(0, start - 60) : start].isascii():
+        return max(0, start - 60)
+    return start - len(text[max(0, start - 240) : start].decode("utf-8", "ignore")[-60:].encode())
+
+
+def sixty_after(text: bytes, end: int) -> int:
+    """Where the sixty characters after ``end`` end."""
+    if text[end : end + 60].isascii():
+        return min(len(text), end + 60)
+    return end + len(text[end : end + 240].decode("utf-8", "ignore")[:60].encode())
+
+
+_CONTROLS = bytes(number if number >= 32 and number != 127 else 32 for number in range(256))
+_UNSEEN = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xef\xbb\xbf")
+_LONG_NUMBER = re.compile(rb"\d{7,}")
+
+
+def shown(text: bytes, hidden: bytes) -> str:
+    """``text`` as one line. Numbers of seven digits or more are hidden even though no detector knows them."""
+    text = _LONG_NUMBER.sub(hidden, text.translate(_CONTROLS))
+    return _UNSEEN.sub(b" ", text).decode("utf-8", "replace")
