@@ -24,7 +24,10 @@ from privacy_assets.scan.reading.limits import Limits
 from privacy_assets.scan.reading.walk import Format, Member, Walk
 from privacy_assets.scan.text import Segment, Unread
 
-__all__ = ["Limits", "Reading", "read"]
+__all__ = ["VERSION", "Limits", "Reading", "read"]
+
+VERSION = 1
+"""Raised whenever the same bytes may give other text; what was read before is then read again."""
 
 # In the order they are asked: a mail is text too, and everything is binary.
 _FORMATS: tuple[Format, ...] = (

@@ -7,8 +7,7 @@ UTF-16 and numbers in it go unseen.
 
 from collections.abc import Iterator
 
-from privacy_assets.scan.reading.plain import SEGMENT
-from privacy_assets.scan.reading.segments import OffsetSegment
+from privacy_assets.scan.reading.segments import SEGMENT, OffsetSegment
 from privacy_assets.scan.reading.stream import Stream
 from privacy_assets.scan.reading.walk import Member, Piece, Walk
 from privacy_assets.scan.reading.zipped import LONGEST_END, appended

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from privacy_assets.scan.reading.segments import SEGMENT
 from privacy_assets.scan.reading.walk import Walk
 from privacy_assets.scan.text import Place, Segment
 
-SEGMENT = 1024 * 1024
 BATCH_BYTES = 4 * SEGMENT
 _WHOLE_FLOATS = 2.0**63
 

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privacy_assets.scan.reading.encodings import Encoding, encoding_of
-from privacy_assets.scan.reading.plain import SEGMENT
-from privacy_assets.scan.reading.segments import TextSegment
+from privacy_assets.scan.reading.segments import SEGMENT, TextSegment
 from privacy_assets.scan.reading.stream import Stream
 from privacy_assets.scan.reading.walk import HEAD, Member, Piece, Walk
 from privacy_assets.scan.text import Place
@@ -223,7 +222,7 @@ def _layout(head: bytes, encoding: Encoding, name: str) -> Layout | None:
     if best is None:
         return None
     _, delimiter, rows = best
-    return Layout(delimiter, _header(rows))
+    return Layout(delimiter, header(rows))
 
 
 def _first_rows(lines: list[str], delimiter: str) -> list[list[str]]:
@@ -233,7 +232,7 @@ def _first_rows(lines: list[str], delimiter: str) -> list[list[str]]:
     return rows
 
 
-def _header(rows: list[list[str]]) -> tuple[str, ...] | None:
+def header(rows: list[list[str]]) -> tuple[str, ...] | None:
     """The names in the first row; None if it may be values.
 
     They are names if all look like names and are distinct, and if some column holds digits or addresses

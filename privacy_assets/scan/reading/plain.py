@@ -7,15 +7,13 @@ through a character.
 from collections.abc import Iterator
 
 from privacy_assets.scan.reading.encodings import Encoding, encoding_of, is_text
-from privacy_assets.scan.reading.segments import TextSegment
+from privacy_assets.scan.reading.segments import SEGMENT, TextSegment
 from privacy_assets.scan.reading.stream import Stream
 from privacy_assets.scan.reading.walk import HEAD, Member, Piece, Walk
 from privacy_assets.scan.reading.zipped import LONGEST_END, appended
 from privacy_assets.scan.text import Unread, Why
 
 NAME = "text"
-SEGMENT = 1024 * 1024
-"""Bytes of a segment."""
 _LOOK = 4096
 
 

@@ -3,6 +3,9 @@
 from privacy_assets.scan.reading.encodings import Encoding
 from privacy_assets.scan.text import Place
 
+SEGMENT = 1024 * 1024
+"""Bytes of a segment, about."""
+
 
 class TextSegment:
     """A piece of a text that has lines.

@@ -69,11 +69,13 @@ class Walk:
         self._formats = formats
         self._object: Stream | None = None
 
-    def read(self, raw: Raw, member: Member, seekable: SeekableRaw | None = None) -> Iterator[Piece]:
+    def read(
+        self, raw: Raw, member: Member, seekable: SeekableRaw | None = None, form: Format | None = None
+    ) -> Iterator[Piece]:
         """All that ``member`` holds, its own members included; at the end an ``Unread`` if it was not all.
 
-        ``seekable`` is ``raw`` again if it may be sought in. Raises what the source raises, and Stop
-        when the limits of the object are spent, which ends the container.
+        ``seekable`` is ``raw`` again if it may be sought in; ``form`` what it is, if its container says so.
+        Raises what the source raises, and Stop where the object's limits end, and with them the container.
         """
         stream = Stream(raw, self.clock, seekable)
         self._object = self._object or stream
@@ -82,7 +84,8 @@ class Walk:
         try:
             self._check_depth(member)
             head = stream.peek(HEAD)
-            form = next(form for form in self._formats if form.recognise(head, member.name))
+            if form is None:
+                form = next(one for one in self._formats if one.recognise(head, member.name))
             name = form.NAME
             for piece in form.read(stream, member, self):
                 partly = partly or not isinstance(piece, Unread) or piece.partly
@@ -92,6 +95,14 @@ class Walk:
             if self.fatal is not None:
                 raise self.fatal from None
             yield _unread(member, stream.failure or error, stream.failure is not None, name, partly)
+
+    def raise_failure(self) -> None:
+        """Raises what the source or this machine has failed with, if it has."""
+        if self.fatal is not None:
+            raise self.fatal
+        if self._object is not None and not isinstance(self._object.failure, Stop):
+            self._object.raise_failure()
+        self.clock.check()
 
     def _check_depth(self, member: Member) -> None:
         if member.depth > self.limits.depth:

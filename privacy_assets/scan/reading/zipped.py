@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 from privacy_assets.scan.reading.compressed import Compression, Decompressed, Decompressor, Inflate, zstandard
 from privacy_assets.scan.reading.limits import Limits
+from privacy_assets.scan.reading.office import Document
+from privacy_assets.scan.reading.sheets import LAST_PART
 from privacy_assets.scan.reading.stream import Raw, Stop, Stream
 from privacy_assets.scan.reading.walk import Member, Piece, Walk
 from privacy_assets.scan.text import Unread, Why
@@ -41,9 +43,15 @@ def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
 def archive(file: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
     """The entries of the archive that ``file`` is or ends in."""
     directory = zipfile.ZipFile(io.BufferedReader(file))
-    for info in directory.infolist():
+    names = directory.namelist()
+    document = None
+    if Document.recognise(names):
+        document = Document(names, lambda name: Entry(file, directory.getinfo(name), walk), walk)
+    # The shared strings of a workbook are asked for what is left of them when the sheets are read.
+    for info in sorted(directory.infolist(), key=lambda info: info.filename == LAST_PART):
         if not info.is_dir() or info.file_size:
-            yield from walk.read(Entry(file, info, walk), member.inside(info.filename))
+            name, form = document.part(info.filename) if document else (info.filename, None)
+            yield from walk.read(Entry(file, info, walk), member.inside(name), form=form)
     yield from _around(file, directory, member)
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy_assets.scan.reading import plain
 from privacy_assets.scan.reading.delimited import Cell, Layout
+from privacy_assets.scan.reading.segments import SEGMENT
 from privacy_assets.scan.text import Place
 from tests.scan.reading.objects import VALUE, Forward, seen
 
@@ -81,7 +81,7 @@ def test_many_pieces() -> None:
         if planted:
             expected.append(number + 1)
     content = written(rows).encode()
-    assert len(content) > 3 * plain.SEGMENT // 2
+    assert len(content) > 3 * SEGMENT // 2
     result = seen(Forward(content), "a.csv")
     assert result.texts == {"": content}
     assert [place.row for _, place in result.places] == expected
@@ -93,12 +93,10 @@ def test_many_pieces() -> None:
 
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_an_endless_row(quote: str) -> None:
-    content = (
-        "id,long,ssn\n1," + quote + "ab, " * (plain.SEGMENT // 2) + quote + "," + VALUE + "\n"
-    ).encode()
+    content = ("id,long,ssn\n1," + quote + "ab, " * (SEGMENT // 2) + quote + "," + VALUE + "\n").encode()
     result = seen(content, "a.csv")
     assert result.texts == {"": content}
-    expected = "ssn" if quote else f"column {plain.SEGMENT // 2 + 3}"
+    expected = "ssn" if quote else f"column {SEGMENT // 2 + 3}"
     assert (result.place.column, result.place.row) == (expected, 1)
 
 

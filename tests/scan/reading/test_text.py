@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy_assets.scan.reading import Limits, plain, read
+from privacy_assets.scan.reading import Limits, read
 from privacy_assets.scan.reading.encodings import encoding_of, utf8, utf16, utf32, windows_1252
+from privacy_assets.scan.reading.segments import SEGMENT
 from privacy_assets.scan.text import Place, Unread, Why
 from tests.scan.reading.objects import VALUE, Forward, seen
 
@@ -55,10 +56,10 @@ def test_only_a_byte_order_mark() -> None:
 
 
 def test_a_line_may_be_endless() -> None:
-    content = b"x" * (3 * plain.SEGMENT + 17) + VALUE.encode()
+    content = b"x" * (3 * SEGMENT + 17) + VALUE.encode()
     result = seen(Forward(content))
     assert result.texts == {"": content}
-    assert result.place == Place(3 * plain.SEGMENT + 17, line=1)
+    assert result.place == Place(3 * SEGMENT + 17, line=1)
 
 
 def test_malformed_utf8_is_handed_on_as_it_is() -> None:
