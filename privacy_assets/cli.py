@@ -172,6 +172,83 @@ def athena(
     print_answer(sys.stdin.read() if sql == "-" else sql, form.value, database)
 
 
+class _Severity(StrEnum):
+    low = "low"
+    medium = "medium"
+    high = "high"
+    critical = "critical"
+
+
+class _Confidence(StrEnum):
+    low = "low"
+    medium = "medium"
+    high = "high"
+
+
+@app.command()
+def scan(
+    targets: Annotated[list[str], typer.Argument(metavar="PATH|s3://BUCKET/PREFIX", help="What to read.")],
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line, as they are found.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header.")] = False,
+    as_sarif: Annotated[bool, typer.Option("--sarif", help="One SARIF 2.1.0 log.")] = False,
+    fail_on: Annotated[
+        _Severity,
+        typer.Option("--fail-on", help="End with 1 if there is a finding of this severity or above."),
+    ] = _Severity.low,
+    min_confidence: Annotated[
+        _Confidence, typer.Option("--min-confidence", help="Tell findings from this confidence on.")
+    ] = _Confidence.low,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Print the values themselves. They are then on your screen.")
+    ] = False,
+    detectors: Annotated[
+        str, typer.Option(metavar="NAME,…", help="Only these detectors; `list` names them all and ends.")
+    ] = "",
+    rules: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Own detectors and allow lists, in YAML."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=256, help="How many read (as many as there are cores).")
+    ] = None,
+) -> None:
+    """Find personal data and credentials in files and buckets: every byte is read, and what could not be
+    read is told.
+
+    Ends with 1 with findings at or above --fail-on, 0 without, 2 on error. Values are masked unless you ask
+    for them by --reveal. Offsets are bytes in the file, or in the member of the archive.
+
+    Examples:
+
+        privacy-assets scan exports/ --fail-on high
+
+        privacy-assets scan s3://my-bucket/logs/ --json > found.jsonl
+
+        privacy-assets scan . --sarif > found.sarif
+    """
+    from privacy_assets.scanning import Request, print_detectors
+    from privacy_assets.scanning import scan as run
+
+    forms = [name for name, wanted in (("json", as_json), ("csv", as_csv), ("sarif", as_sarif)) if wanted]
+    if len(forms) > 1:
+        raise UserError(f"--{forms[0]} and --{forms[1]}: expected one of them, not both")
+    if detectors == "list":
+        print_detectors(rules)
+        raise typer.Exit
+    chosen = [name.strip() for name in detectors.split(",") if name.strip()]
+    request = Request(
+        targets,
+        forms[0] if forms else "table",
+        fail_on.value,
+        min_confidence.value,
+        reveal,
+        chosen,
+        rules,
+        processes,
+    )
+    raise typer.Exit(run(request))
+
+
 @estate_app.command("check")
 def estate_check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array of the differences.")] = False,

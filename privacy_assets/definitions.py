@@ -14,19 +14,24 @@ from privacy_assets.audit.definition import Audit, load_audits
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
 from privacy_assets.jobs import snapshot_jobs
+from privacy_assets.scan.assets import scan_assets, scan_job
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
 from resources.athena import AthenaResource
+from resources.buckets import BucketsResource
 from resources.dynamodb import ExportsResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.s3 import LakeResource
+from resources.scan_jobs import ScanJobsResource
 from resources.sns import AlertResource
-from resources.sqs import ExportQueueResource
+from resources.sqs import QueueResource
 from schedules.nightly_exports import nightly_exports_schedule
+from schedules.nightly_scans import nightly_scans_schedule
 from sensors.alerts import alert_sensors
 from sensors.export_complete import export_complete_sensor
 from sensors.late_snapshots import late_snapshots_sensor
+from sensors.scan_requests import scan_sensors
 
 
 def default_resources() -> dict[str, Any]:
@@ -42,8 +47,13 @@ def default_resources() -> dict[str, Any]:
             deadline_seconds=settings.ATHENA_DEADLINE_SECONDS.number(),
         ),
         "iceberg": IcebergResource(database=database, bucket=bucket),
-        "export_queue": ExportQueueResource(
+        "export_queue": QueueResource(
             queue=settings.EXPORT_QUEUE.source(), dead_letters=settings.EXPORT_DEAD_LETTER_QUEUE.source()
+        ),
+        "buckets": BucketsResource(),
+        "scan_jobs": ScanJobsResource(table=settings.SCAN_JOBS_TABLE.source()),
+        "scan_queue": QueueResource(
+            queue=settings.SCAN_QUEUE.source(), dead_letters=settings.SCAN_DEAD_LETTER_QUEUE.source()
         ),
         "alerts": AlertResource(topic_arn=settings.ALERT_TOPIC_ARN.source()),
     }
@@ -54,16 +64,20 @@ def build(
 ) -> dg.Definitions:
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
+    scans = scan_job()
+    assets, checks = scan_assets(estate)
     return dg.Definitions(
         assets=dg.with_source_code_references(
-            [*snapshot_assets(estate), *(audit_assets(estate, audits) if audits else ())]
+            [*snapshot_assets(estate), *(audit_assets(estate, audits) if audits else ()), *assets]
         ),
-        jobs=[exports, audit],
-        schedules=[nightly_exports_schedule(exports)],
+        asset_checks=checks,
+        jobs=[exports, audit, scans],
+        schedules=[nightly_exports_schedule(exports), nightly_scans_schedule(estate, scans)],
         sensors=[
             export_complete_sensor(estate, exports, audit),
             *alert_sensors(),
             late_snapshots_sensor(estate),
+            *scan_sensors(estate, scans),
         ],
         resources={**default_resources(), **(resources or {})},
         executor=dg.in_process_executor,

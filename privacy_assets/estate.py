@@ -121,6 +121,25 @@ class Table(_Model):
         return tuple(self.column_name(key) for key in self.keys)
 
 
+class Bucket(_Model):
+    """One S3 bucket that is scanned for sensitive data, or a part of it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    prefix: str = ""
+    """Only keys that start so."""
+    include: tuple[str, ...] = ()
+    """Globs of keys; none: every key. ``*`` stops at no slash."""
+    exclude: tuple[str, ...] = ()
+    """Globs of keys that are not asked for: what they name is not part of coverage."""
+    owner: Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$")]
+    description: str = ""
+    inventory: Annotated[str | None, Field(pattern=r"^s3://[^/]+/.+$")] = None
+    """Where S3 Inventory puts the bucket's lists, such as ``s3://lists/prefix/this-bucket/daily``. The newest
+    takes the place of listing."""
+    alert_at: Literal["low", "medium", "high", "critical"] = "high"
+    """New findings from this severity on are told to the alert topic."""
+
+
 class Estate(_Model):
     """The whole of ``estate.yaml``."""
 
@@ -128,6 +147,7 @@ class Estate(_Model):
     start: date = date(2025, 1, 1)
     """The first day that can be asked for."""
     tables: Annotated[tuple[Table, ...], Field(min_length=1)]
+    buckets: tuple[Bucket, ...] = ()
 
     @model_validator(mode="after")
     def _unique(self) -> "Estate":
@@ -136,6 +156,10 @@ class Estate(_Model):
             for value in values:
                 if values.count(value) > 1:
                     raise ValueError(f"tables: {what} {value!r} is there twice, expected once")
+        names = [bucket.name for bucket in self.buckets]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"buckets: name {name!r} is there twice, expected once")
         return self
 
     @cached_property

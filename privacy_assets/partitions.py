@@ -1,4 +1,4 @@
-"""The partitions of the asset graph: days in UTC, by the end of which a snapshot is taken."""
+"""The partitions of the asset graph: days in UTC, and buckets."""
 
 from datetime import date
 
@@ -6,6 +6,9 @@ import dagster as dg
 
 from privacy_assets.estate import Estate
 from privacy_assets.snapshot.exports import SnapshotDate
+
+BUCKETS = dg.DynamicPartitionsDefinition(name="buckets")
+"""Buckets that are scanned: those of the estate, and any that a scan was asked for."""
 
 
 def daily(estate: Estate) -> dg.DailyPartitionsDefinition:

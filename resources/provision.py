@@ -56,6 +56,9 @@ class Names:
     dead_letters: str
     topic: str
     rule: str = EXPORT_RULE
+    scan_requests: str = settings.SCAN_QUEUE.default
+    scan_dead_letters: str = settings.SCAN_DEAD_LETTER_QUEUE.default
+    scan_jobs: str = settings.SCAN_JOBS_TABLE.default
 
     @classmethod
     def from_settings(cls) -> "Names":
@@ -68,6 +71,9 @@ class Names:
             queue=settings.EXPORT_QUEUE.value(),
             dead_letters=settings.EXPORT_DEAD_LETTER_QUEUE.value(),
             topic=settings.ALERT_TOPIC_ARN.value().rpartition(":")[2],
+            scan_requests=settings.SCAN_QUEUE.value(),
+            scan_dead_letters=settings.SCAN_DEAD_LETTER_QUEUE.value(),
+            scan_jobs=settings.SCAN_JOBS_TABLE.value(),
         )
 
     def crawler(self, noun: str) -> str:
@@ -110,6 +116,13 @@ def shapes(names: Names, tables: Sequence[TableShape], place: Place) -> list[Res
         "dead letters": {"queue": dead_letters, "receives": 1000},
         "senders": {"events.amazonaws.com": place.arn("events", f"rule/{names.rule}")},
     }
+    # As a run that is asked for may wait for its turn behind others.
+    scan_queue = {
+        **queue,
+        "seconds hidden": 30,
+        "dead letters": {"queue": place.arn("sqs", names.scan_dead_letters), "receives": 1000},
+    }
+    jobs = TableShape("scan_jobs", names.scan_jobs, (("job_id", "S"),))
     return [
         Resource("bucket", names.bucket, _BUCKET),
         Resource("role", names.crawler_role.rpartition("/")[2], _crawler_role(names, place)),
@@ -118,6 +131,9 @@ def shapes(names: Names, tables: Sequence[TableShape], place: Place) -> list[Res
         Resource("workgroup", names.workgroup, _workgroup(names)),
         Resource("queue", names.dead_letters, {**queue, "seconds hidden": 30}),
         Resource("queue", names.queue, export_queue),
+        Resource("queue", names.scan_dead_letters, {**queue, "seconds hidden": 30}),
+        Resource("queue", names.scan_requests, scan_queue),
+        Resource("table", names.scan_jobs, _table(jobs)),
         Resource("rule", names.rule, _rule(names, place)),
         Resource("topic", names.topic, {}),
         *(Resource("table", table.table, _table(table)) for table in tables),

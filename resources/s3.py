@@ -28,9 +28,12 @@ class LakeObject:
 
 
 class LakeResource(dg.ConfigurableResource[Any]):
-    """The S3 bucket that exports, snapshots, audit results and reports are in."""
+    """The S3 bucket that exports, snapshots, audit results and reports are in. May be pickled."""
 
     bucket: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _lake, (self.bucket,)
 
     @property
     def _client(self) -> Any:
@@ -138,6 +141,10 @@ class LakeResource(dg.ConfigurableResource[Any]):
 
         with ThreadPoolExecutor(_THREADS) as pool:
             return sum(pool.map(rows, list(objects)))
+
+
+def _lake(bucket: str) -> LakeResource:
+    return LakeResource(bucket=bucket)
 
 
 class _Ranged(io.RawIOBase):

@@ -72,6 +72,25 @@ ALERT_TOPIC_ARN = Setting(
     f"arn:aws:sns:us-east-1:{_ACCOUNT}:privacy-alerts",
     "SNS topic that violations and failed runs are told to",
 )
+SCAN_QUEUE = Setting(
+    f"{PREFIX}SCAN_QUEUE", "privacy-scan-requests", "SQS queue of scans that are asked for (its name)"
+)
+SCAN_DEAD_LETTER_QUEUE = Setting(
+    f"{PREFIX}SCAN_DEAD_LETTER_QUEUE",
+    "privacy-scan-dead-letters",
+    "SQS queue for requests that can't be understood and objects that failed three times (its name)",
+)
+SCAN_JOBS_TABLE = Setting(
+    f"{PREFIX}SCAN_JOBS_TABLE", "privacy-scan-jobs", "DynamoDB table of scans and their progress"
+)
+SCAN_PROCESSES = Setting(
+    f"{PREFIX}SCAN_PROCESSES", "", "processes that scan a shard; as many as there are cores if empty"
+)
+DETECTORS = Setting(
+    f"{PREFIX}DETECTORS",
+    "",
+    "file of own detectors and allow lists for scans of buckets (YAML); none if empty",
+)
 ESTATE = Setting(
     f"{PREFIX}ESTATE", "estate.yaml", "what is governed; the default is the file in the project's own folder"
 )

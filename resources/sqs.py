@@ -1,4 +1,4 @@
-"""The queue that hears of finished exports, and the one for what can't be understood."""
+"""A queue that is worked off, and the one for what can't be understood."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Message:
     receives: int
 
 
-class ExportQueueResource(dg.ConfigurableResource[Any]):
-    """The queue of export-complete events and its dead letter queue, by name."""
+class QueueResource(dg.ConfigurableResource[Any]):
+    """A queue and its dead letter queue, by name."""
 
     queue: str
     dead_letters: str
@@ -69,6 +69,25 @@ class ExportQueueResource(dg.ConfigurableResource[Any]):
                 for number, message in enumerate(messages[start : start + _BATCH])
             ]
             self._client.change_message_visibility_batch(QueueUrl=self._url(self.queue), Entries=entries)
+
+    def send(self, body: str) -> None:
+        """Put a message into the queue."""
+        self._client.send_message(QueueUrl=self._url(self.queue), MessageBody=body)
+
+    def report(self, entries: Sequence[tuple[str, str]]) -> None:
+        """Put what failed by itself, without a message, among the dead letters: (body, reason) each."""
+        for start in range(0, len(entries), _BATCH):
+            self._client.send_message_batch(
+                QueueUrl=self._url(self.dead_letters),
+                Entries=[
+                    {
+                        "Id": str(number),
+                        "MessageBody": body,
+                        "MessageAttributes": {"reason": {"DataType": "String", "StringValue": reason}},
+                    }
+                    for number, (body, reason) in enumerate(entries[start : start + _BATCH])
+                ],
+            )
 
     def dead_letter(self, message: Message, reason: str) -> None:
         """Move a message to the dead letters, ``reason`` beside it: sent there first, then deleted here."""

@@ -25,7 +25,7 @@ from privacy_assets.snapshot.arrivals import Arrival, Arrivals, MalformedEvent, 
 from resources.dynamodb import ExportsResource
 from resources.s3 import LakeResource
 from resources.settings import EXPORT_POLL_SECONDS, SENSOR_SECONDS
-from resources.sqs import ExportQueueResource, Message
+from resources.sqs import Message, QueueResource
 
 if TYPE_CHECKING:
     from privacy_assets.jobs import AssetJob
@@ -58,7 +58,7 @@ def export_complete_sensor(
     )
     def export_complete(
         context: dg.SensorEvaluationContext,
-        export_queue: ExportQueueResource,
+        export_queue: QueueResource,
         dynamodb_exports: ExportsResource,
         lake: LakeResource,
     ) -> dg.SensorResult:
@@ -122,7 +122,7 @@ class _Tick:
                         str(arn.value), noun, day, int(str(attempt.value)), record.timestamp, first
                     )
 
-    def read_queue(self, queue: ExportQueueResource, bucket: str) -> None:
+    def read_queue(self, queue: QueueResource, bucket: str) -> None:
         """Take what the queue has, within the tick's caps."""
         seen: set[str] = set()
         while len(seen) < _MESSAGES and self.in_time():
@@ -186,7 +186,7 @@ class _Tick:
                 )
             )
 
-    def settle(self, queue: ExportQueueResource) -> None:
+    def settle(self, queue: QueueResource) -> None:
         """Delete the messages of days that have their run; look at the others again later."""
         done, waiting = [], []
         for message, arrival in self.messages:

@@ -21,7 +21,7 @@ from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.provision import Names, TableShape, provision
 from resources.s3 import LakeResource
-from resources.sqs import ExportQueueResource
+from resources.sqs import QueueResource
 
 EVENTS: dict[str, Any] = {
     "log_id": {"type": "string"},
@@ -76,6 +76,9 @@ class House:
             dead_letters=f"dead-{unique}",
             topic=f"alerts-{unique}",
             rule=f"complete-{unique}",
+            scan_requests=f"scans-{unique}",
+            scan_dead_letters=f"scans-dead-{unique}",
+            scan_jobs=f"scan-jobs-{unique}",
         )
         tables = [
             {
@@ -102,7 +105,7 @@ class House:
             "glue": self.glue,
             "athena": self.athena,
             "iceberg": IcebergResource(database=self.names.database, bucket=self.names.bucket),
-            "export_queue": ExportQueueResource(queue=self.names.queue, dead_letters=self.names.dead_letters),
+            "export_queue": QueueResource(queue=self.names.queue, dead_letters=self.names.dead_letters),
         }
 
     @property

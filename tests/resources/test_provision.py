@@ -28,6 +28,9 @@ def names(aws: str, unique: str) -> Names:
         dead_letters=f"exports-{unique}-dead",
         topic=f"alerts-{unique}",
         rule=f"export-complete-{unique}",
+        scan_requests=f"scans-{unique}",
+        scan_dead_letters=f"scans-{unique}-dead",
+        scan_jobs=f"scan-jobs-{unique}",
     )
 
 
@@ -41,14 +44,14 @@ def tables(unique: str) -> list[TableShape]:
 
 def test_a_second_time_changes_nothing(names: Names, tables: list[TableShape]) -> None:
     first = provision(tables, names)
-    assert [line.rpartition(": ")[2] for line in first] == ["created"] * 12
+    assert [line.rpartition(": ")[2] for line in first] == ["created"] * 15
     assert provision(tables, names) == []
     assert differences(tables, names) == []
 
 
 def test_an_empty_account_lacks_everything(names: Names, tables: list[TableShape]) -> None:
     lines = differences(tables, names)
-    assert len(lines) == 12
+    assert len(lines) == 15
     assert all(line.endswith(": missing") for line in lines)
 
 

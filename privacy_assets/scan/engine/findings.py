@@ -25,6 +25,8 @@ class Finding:
     context: str
     """The masked value with the sixty characters before and after it, in which every other value is masked
     too."""
+    allowed: str | None = field(default=None, kw_only=True)
+    """Why it is known and accepted, where it is."""
     value: str = field(repr=False, compare=False)
     """The value itself, for ``digest`` and for people who are allowed to reveal it. Never stored, never
     logged."""

@@ -50,10 +50,10 @@ _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Allowing(Protocol):
-    """What is known and accepted, and therefore no finding."""
+    """What is known and accepted."""
 
-    def allows(self, detector: str, value: str, path: str, member: str) -> bool:
-        """Whether this value of this detector is, at this path."""
+    def reason(self, detector: str, value: str, path: str, member: str) -> str | None:
+        """Why this value of this detector is, at this path; None: it is not."""
 
 
 class Scanner:
@@ -99,6 +99,11 @@ class Scanner:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, self._arguments
+
+    def narrowed(self, only: Collection[str]) -> "Scanner":
+        """The same, reporting ``only`` these detectors. Raises ValueError for unknown names."""
+        detectors, _, allow, native, window = self._arguments
+        return Scanner(detectors, only=only, allow=allow, native=native, window=window)
 
     def scan(self, segments: Iterable[Segment | Unread], path: str = "") -> Iterator[Finding | Unread]:
         """The findings of each text in the order in which they stand, and what could not be read as it comes.
@@ -341,9 +346,7 @@ class _Text:
         values = self._before + self._scanner.winners([value for value in values if value.start >= taken_to])
         for index in range(len(self._before), len(values)):
             if values[index].start - base < until and self._scanner.reports(values[index]):
-                finding = self._finding(values, index, text, base)
-                if finding is not None:
-                    yield finding
+                yield self._finding(values, index, text, base)
         self._next = base + until
         self._keep(text, values)
 
@@ -354,15 +357,13 @@ class _Text:
         self._before = [value for value in values if value.start < self._next and value.end > self._base]
         self._segments = [entry for entry in self._segments if entry[1] > self._base]
 
-    def _finding(self, values: list[_Value], index: int, text: bytes, base: int) -> Finding | None:
+    def _finding(self, values: list[_Value], index: int, text: bytes, base: int) -> Finding:
         value = values[index]
         detector = self._scanner.detectors[value.detector]
         start, end = value.start - base, value.end - base
         raw = text[start:end].decode("utf-8", "replace")
         first, past, segment = self._segments[bisect_right(self._segments, value.start, key=_first) - 1]
         allow = self._scanner.allow
-        if allow is not None and allow.allows(detector.name, raw, self._path, segment.member):
-            return None
         confidence = value.confidence
         if confidence > Confidence.LOW and detector.sample(raw):
             confidence = Confidence.LOW
@@ -378,6 +379,7 @@ class _Text:
             masked=masked,
             context=self._context(values, index, text, base, masked),
             value=raw,
+            allowed=allow.reason(detector.name, raw, self._path, segment.member) if allow else None,
         )
 
     def _context(self, values: list[_Value], index: int, text: bytes, base: int, masked: str) -> str:

@@ -1,0 +1,28 @@
+"""02:00 UTC: every bucket of the estate is scanned for what has changed."""
+
+from typing import Any
+
+import dagster as dg
+
+from privacy_assets.estate import Estate
+from privacy_assets.partitions import BUCKETS
+
+
+def nightly_scans_schedule(estate: Estate, job: Any) -> dg.ScheduleDefinition:
+    """One run a bucket and night."""
+
+    @dg.schedule(
+        name="nightly_scans",
+        job=job,
+        cron_schedule="0 2 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Scans what is new or changed in every bucket of the estate.",
+    )
+    def nightly_scans(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        names = [bucket.name for bucket in estate.buckets]
+        context.instance.add_dynamic_partitions(BUCKETS.name or "", names)
+        night = context.scheduled_execution_time.date().isoformat()
+        return [dg.RunRequest(run_key=f"{night}:{name}", partition_key=name) for name in names]
+
+    return nightly_scans
