@@ -109,8 +109,38 @@ _MARKS: tuple[tuple[bytes, Callable[[bytes], Encoding]], ...] = (
 )
 
 
-def encoding_of(head: bytes) -> Encoding | None:
-    """The encoding of a text that begins with ``head``; None if it is no text."""
+def declared(charset: str) -> Encoding | None:
+    """The encoding that is called ``charset``, as mails do; None if nobody knows it or it encodes no text.
+
+    For encodings of several bytes a character, lengths are exact where the text is well formed.
+    """
+    try:
+        codec = codecs.lookup(charset)
+        every = bytes(range(256)).decode(codec.name, "replace")
+    except (LookupError, ValueError):
+        return None
+    if len(every) == 256:
+
+        def length(data: bytes) -> int:
+            return len(data.decode())
+    else:
+
+        def length(data: bytes) -> int:
+            return len(data.decode().encode(codec.name, "replace"))
+
+    def whole(data: bytes) -> int:
+        decoder = codecs.getincrementaldecoder(codec.name)("replace")
+        decoder.decode(data)
+        return len(data) - len(decoder.getstate()[0])
+
+    return Encoding(codec.name, b"", whole, lambda data: data.decode(codec.name, "replace").encode(), length)
+
+
+def encoding_of(head: bytes, charset: str | None = None) -> Encoding | None:
+    """The encoding of a text that begins with ``head``; None if it is no text.
+
+    ``charset`` is what somebody says it is: it is believed where the bytes don't say otherwise.
+    """
     for mark, marked in _MARKS:
         if head.startswith(mark):
             return marked(mark)
@@ -124,7 +154,9 @@ def encoding_of(head: bytes) -> Encoding | None:
         return encoding
     if controls > len(head) * _TOLERATED:
         return None
-    return utf8() if is_utf8 else windows_1252()
+    if is_utf8:
+        return utf8()
+    return (declared(charset) if charset else None) or windows_1252()
 
 
 def is_text(sample: bytes) -> bool:

@@ -24,7 +24,7 @@ def recognise(head: bytes, name: str) -> bool:  # noqa: ARG001
 
 def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
     """The text as it is. Binary data in its midst is matched too, and told."""
-    encoding = encoding_of(stream.peek(HEAD))
+    encoding = encoding_of(stream.peek(HEAD), member.charset)
     if encoding is None:
         raise ValueError("no text")
     yield from text(stream, member, encoding, walk)

@@ -1,6 +1,8 @@
 """Segments of text: what is matched, and the way back to where it stood."""
 
-from privacy_assets.scan.reading.encodings import Encoding
+from collections.abc import Iterator
+
+from privacy_assets.scan.reading.encodings import Encoding, utf8
 from privacy_assets.scan.text import Place
 
 SEGMENT = 1024 * 1024
@@ -50,3 +52,16 @@ class OffsetSegment:
     def place(self, start: int, end: int) -> Place:  # noqa: ARG002
         """The byte offset of ``data[start]``."""
         return Place(self._offset + start)
+
+
+def text_segments(text: str, member: str) -> Iterator[TextSegment]:
+    """``text``, which is a member of its own or its extracted text, in segments; its offsets are UTF-8's."""
+    encoding, offset, line = utf8(), 0, 1
+    content = text.encode(errors="replace")
+    while offset < len(content):
+        data = content[offset : offset + SEGMENT]
+        if offset + SEGMENT < len(content):
+            data = data[: encoding.whole(data)]
+        yield TextSegment(data, member, offset > 0, encoding=encoding, offset=offset, line=line)
+        offset += len(data)
+        line += data.count(b"\n")
