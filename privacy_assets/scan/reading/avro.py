@@ -124,6 +124,8 @@ def _records(
             yield from _segments(values, columns)
             values = {}
     yield from _segments(values, columns)
+    if block.read(1):
+        raise Stop(Why.BROKEN, "a block of the Avro file holds more than its records")
 
 
 def _segments(values: _Values, columns: Columns) -> Iterator[Segment]:

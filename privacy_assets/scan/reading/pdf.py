@@ -1,6 +1,6 @@
 """PDF (ISO 32000): the text of pages, notes on them, form fields, properties, attached files.
 
-Each page is a member, ``page 3``. A page that only shows images has no text to read, which is told. pypdf
+Each page is a member, ``page 3``. A page that shows images or drawings alone has no text to read, which is told. pypdf
 bounds what a stream may expand to; the time is asked at each operator of a page, so that reading one page's
 structure and decompressing it is all that can't be interrupted. A PDF that needs no password to be read
 is read; one that does is ``ENCRYPTED``.
@@ -54,12 +54,14 @@ def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
                 file.raise_failure()
                 yield _lost(place, error)
                 continue
-            if not text.strip() and _has_images(page):
+            if not text.strip() and _shows_something(page):
                 without_text.append(number)
             yield from text_segments(text, place.path)
         yield from _whole(document, member, walk)
         if without_text:
             yield Unread(member.path, Why.UNSUPPORTED, _told(without_text), True)
+        if not len(document.pages):
+            yield Unread(member.path, Why.BROKEN, "the PDF has no pages that can be found", True)
         file.seek(max(0, file.size() - LONGEST_END))
         yield from appended(file, file.fill(LONGEST_END), member, walk)
 
@@ -128,13 +130,13 @@ def _strings(dictionary: DictionaryObject, keys: tuple[str, ...]) -> list[str]:
     return [str(value) for value in found if isinstance(value, str)]
 
 
-def _has_images(page: pypdf.PageObject) -> bool:
+def _shows_something(page: pypdf.PageObject) -> bool:
+    """Whether a page without text is other than blank."""
     try:
-        resources: Any = page["/Resources"].get_object()
-        objects = resources["/XObject"].get_object()
-        return any(objects[key].get_object().get("/Subtype") in {"/Image", "/Form"} for key in objects)
-    except Exception:  # noqa: BLE001  # no resources, or none that can be understood
-        return False
+        contents = page.get_contents()
+        return contents is not None and bool(contents.get_data().strip())
+    except Exception:  # noqa: BLE001  # what can't be understood may show anything
+        return True
 
 
 def _why(error: Exception) -> Why:
@@ -148,4 +150,4 @@ def _lost(place: Member, error: Exception) -> Unread:
 def _told(pages: list[int]) -> str:
     shown = ", ".join(map(str, pages[:_PAGES_TOLD]))
     more = f" and {len(pages) - _PAGES_TOLD} more" if len(pages) > _PAGES_TOLD else ""
-    return f"pages that only show images, whose text is not read: {shown}{more}"
+    return f"pages that show something other than text, which is not read: {shown}{more}"

@@ -103,11 +103,14 @@ class _Block:
                 raise Stop(
                     Why.EXPANDS_TOO_MUCH, f"a 7z dictionary of more than {self._walk.limits.memory} bytes"
                 )
-        self._file.seek(self._start)
         try:
+            self._file.seek(self._start)
             return SevenZipDecompressor(
                 self._folder.coders, self._packed, self._folder.unpacksizes, self._folder.crc, None, _BLOCK
             )
+        except OSError as error:
+            self._file.raw.raise_failure()
+            raise Stop(Why.BROKEN, "a block of the 7z archive stands nowhere") from error
         except PasswordRequired as error:
             raise Stop(Why.ENCRYPTED, "the archive is encrypted") from error
         except UnsupportedCompressionMethodError as error:

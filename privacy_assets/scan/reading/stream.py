@@ -4,6 +4,7 @@ Libraries swallow and rename errors. What a source or a decompression raised is 
 raised, and ``raise_failure`` brings it back after a library has had its turn.
 """
 
+import errno
 import io
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK = 256 * 1024
+_FARTHEST = (1 << 63) - 1
 
 
 class Stop(Exception):  # noqa: N818  # nothing is wrong with us: the member ends here
@@ -67,7 +69,7 @@ class Stream(io.RawIOBase):
         self._position = 0
         self.failure: Exception | None = None
         self.furthest = 0
-        """The highest offset of ``raw`` that was read or asked for."""
+        """The highest offset of ``raw`` that is known to be there."""
 
     def peek(self, size: int) -> bytes:
         """The next ``size`` bytes, fewer at the end or before a failure, which stay to be read."""
@@ -128,14 +130,15 @@ class Stream(io.RawIOBase):
         if self._seekable_raw is None:
             raise io.UnsupportedOperation("this stream is read in order")
         if whence == io.SEEK_CUR:
-            offset, whence = self._position + offset, io.SEEK_SET
-        try:
-            self._position = self._seekable_raw.seek(offset, whence)
-        except Exception as error:
-            self.failure = error
-            raise
-        self._ahead = b""
-        self.furthest = max(self.furthest, self._position)
+            offset += self._position
+        elif whence == io.SEEK_END:
+            size = self._seek_raw(0, io.SEEK_END)
+            offset += size
+            self.furthest = max(self.furthest, size)
+        if not 0 <= offset <= _FARTHEST:  # what a damaged file points to: no failure of the source
+            self._seek_raw(self._position)
+            raise OSError(errno.EINVAL, "no such offset")
+        self._position = self._seek_raw(offset)
         return self._position
 
     def tell(self) -> int:
@@ -155,6 +158,15 @@ class Stream(io.RawIOBase):
 
     def close(self) -> None:
         """The stream is lent to libraries, some of which close it: it belongs to whoever opened ``raw``."""
+
+    def _seek_raw(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        assert self._seekable_raw is not None
+        self._ahead = b""
+        try:
+            return self._seekable_raw.seek(offset, whence)
+        except Exception as error:
+            self.failure = error
+            raise
 
     def _read_raw(self, size: int) -> bytes:
         self.raise_failure()

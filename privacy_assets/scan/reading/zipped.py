@@ -130,8 +130,7 @@ class Entry:
         info = self._info
         if info.flag_bits & _ENCRYPTED:
             raise Stop(Why.ENCRYPTED, "the entry is encrypted")
-        self._file.seek(info.header_offset)
-        header = self._file.fill(_LOCAL_HEADER.size)
+        header = self._header_at(info.header_offset)
         if len(header) < _LOCAL_HEADER.size or not header.startswith(_LOCAL):
             raise Stop(Why.BROKEN, "no entry stands where the zip archive's directory says")
         *_, name_size, extra_size = _LOCAL_HEADER.unpack(header)
@@ -140,6 +139,14 @@ class Entry:
         if info.compress_type == zipfile.ZIP_STORED:
             return raw
         return Decompressed(raw, self._compression(raw), self._walk)
+
+    def _header_at(self, offset: int) -> bytes:
+        try:
+            self._file.seek(offset)
+        except OSError:
+            self._file.raise_failure()
+            return b""
+        return self._file.fill(_LOCAL_HEADER.size)
 
     def _compression(self, raw: Slice) -> Compression:
         match self._info.compress_type:

@@ -89,7 +89,7 @@ def test_pages_that_show_images_are_told() -> None:
     image.set_data(b"\0")
     image[NameObject("/Subtype")] = NameObject("/Image")
     for _ in range(2):
-        added = page(writer, [])
+        added = page(writer, [""])
         resources = added["/Resources"]
         assert isinstance(resources, DictionaryObject)
         resources[NameObject("/XObject")] = DictionaryObject({NameObject("/I"): writer._add_object(image)})
