@@ -44,7 +44,8 @@ def looks_secret(value: str) -> bool:
     value = value.replace("\\/", "/")
     if value.upper() == value or value.lower() == value or set(value) <= set("0123456789abcdefABCDEF"):
         return False
-    # One secret in a thousand has letters alone, as the names in source code have; those repeat their letters.
+    # One secret in a thousand has letters alone, as the names in source code have; those repeat their
+    # letters.
     return entropy(value) >= (4.4 if value.isalpha() else 4.0)
 
 

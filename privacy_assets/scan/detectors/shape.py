@@ -83,8 +83,8 @@ class Numbers:
     """The most bytes of a gap."""
     plausible: Callable[[Digits], Mask] | None = None
     """Refuses, many at once, what would be too many to look at one by one. Groups of fixed lengths only."""
-    preceded: re.Pattern[bytes] | None = None
-    """One byte that must stand before the first digit; cheaper than finding out by the pattern."""
+    preceded: tuple[re.Pattern[bytes], ...] = ()
+    """The bytes that must stand before the first digit, the nearest first; cheaper than the pattern."""
     before: int = 0
     """How many bytes before the first digit the match may start."""
     after: int = 64
@@ -95,7 +95,8 @@ class Numbers:
 class Colons:
     """Hits are ``::`` and the first of six colons that are at most five bytes apart: IPv6 addresses."""
 
-    before: int = 5
+    before: int = 40
+    lead: bytes = b"0123456789abcdefABCDEF:"
     after: int = 64
 
 

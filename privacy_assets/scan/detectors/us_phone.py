@@ -84,7 +84,8 @@ US_PHONE = Detector(
             ),
             pattern(
                 _START
-                + r"(?P<value>(?:\+1[ .-]?[ ]?(?:\(\d{3}\)[ .-]?|\d{3}[ .-])|(?:1[ .-]?[ ]?)?\(\d{3}\)[ .-]?[ ]?)"
+                + r"(?P<value>(?:\+1[ .-]?[ ]?(?:\(\d{3}\)[ .-]?|\d{3}[ .-])"
+                + r"|(?:1[ .-]?[ ]?)?\(\d{3}\)[ .-]?[ ]?)"
                 + r"\d{3}[ .-]\d{4})"
                 + _END
             ),
@@ -111,7 +112,7 @@ US_PHONE = Detector(
             alone=None,
         ),
         Form(
-            Numbers(groups(11), plausible=_plausible, preceded=pattern("[+]"), before=1, after=24),
+            Numbers(groups(11), plausible=_plausible, preceded=(pattern("[+]"),), before=1, after=24),
             pattern(_START + r"[+]1\d{10}" + _END),
         ),
         Form(

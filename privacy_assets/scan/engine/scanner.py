@@ -265,7 +265,7 @@ class _Use(NamedTuple):
         anchor = form.anchor
         around = isinstance(anchor, Literals) and anchor.around
         before, after = (0, 0) if isinstance(anchor, Anywhere) else (anchor.before, anchor.after)
-        lead = anchor.lead if isinstance(anchor, Literals) else b""
+        lead = anchor.lead if isinstance(anchor, Literals | Colons) else b""
         return cls(detector, form, form.pattern.groupindex.get("value", 0), before, after, around, lead)
 
     def spans(self, window: bytes, hits: Iterable[int]) -> Iterator[tuple[int, int]]:
