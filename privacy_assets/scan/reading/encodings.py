@@ -149,9 +149,11 @@ def encoding_of(head: bytes, charset: str | None = None) -> Encoding | None:
     if controls == 0 and is_utf8:
         return utf8()
     sample = head[:_SAMPLE]
-    wide = (utf32("le"), utf32("be"), utf16("le"), utf16("be"))
-    if controls and (encoding := next((one for one in wide if _is_wide(sample, one)), None)):
-        return encoding
+    if controls:
+        wide = (utf32("le"), utf32("be"), utf16("le"), utf16("be"))
+        narrow, encoding = max(((_narrow(sample, one), one) for one in wide), key=lambda scored: scored[0])
+        if narrow >= 0:
+            return encoding
     if controls > len(head) * _TOLERATED:
         return None
     if is_utf8:
@@ -172,18 +174,21 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _is_wide(sample: bytes, encoding: Encoding) -> bool:
-    """Whether ``sample`` is text in UTF-16 or UTF-32: it decodes, to letters, without controls."""
+def _narrow(sample: bytes, encoding: Encoding) -> float:
+    """The share of ASCII in ``sample`` if it is text in UTF-16 or UTF-32; -1 if it does not decode, or to
+    controls, or to few letters.
+    """
     data = sample[: encoding.whole(sample)]
     if len(data) < 4 or len(sample) - len(data) > 3:
-        return False
+        return -1
     try:
         text = data.decode(encoding.name)
     except UnicodeDecodeError:
-        return False
+        return -1
     if _CONTROL_CHARACTERS.search(text):
-        return False
+        return -1
     letters, spaces = len(_UNICODE_LETTERS.findall(text)), len(_SPACES.findall(text))
-    # Without ASCII, chance decodes too; a text has spaces, line ends or ideographic stops then.
-    narrow = sum(character < "\x80" for character in text)
-    return letters * 2 >= len(text) and (narrow * 4 >= len(text) or spaces * 100 >= len(text))
+    narrow = sum(character < "\x80" for character in text) / len(text)
+    # With little ASCII, chance decodes too; a text has letters, and spaces or ideographic stops then.
+    likely = letters * 2 >= len(text) and (narrow >= 0.25 or spaces * 100 >= len(text))
+    return narrow if narrow >= 0.75 or likely else -1

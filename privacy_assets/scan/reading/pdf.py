@@ -1,9 +1,9 @@
 """PDF (ISO 32000): the text of pages, notes on them, form fields, properties, attached files.
 
-Each page is a member, ``page 3``. A page that shows images or drawings alone has no text to read, which is told. pypdf
-bounds what a stream may expand to; the time is asked at each operator of a page, so that reading one page's
-structure and decompressing it is all that can't be interrupted. A PDF that needs no password to be read
-is read; one that does is ``ENCRYPTED``.
+Each page is a member, ``page 3``. A page that shows images or drawings alone has no text to read, which is
+told. pypdf bounds what a stream may expand to; the time is asked at each operator of a page, so that reading
+one page's structure and decompressing it is all that can't be interrupted. A PDF that needs no password to be
+read is read; one that does is ``ENCRYPTED``.
 """
 
 import io

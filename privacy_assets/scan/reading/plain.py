@@ -1,13 +1,14 @@
 """Text without a structure that matters here: logs, JSON, XML, HTML, YAML, source code.
 
-UTF-8 is handed on as it was read, without a copy. A line may be endless: pieces are cut by size, never
-through a character.
+UTF-8 is handed on as it was read, without a copy, unless it spells characters out (``escapes``). A line may
+be endless: pieces are cut by size, never through a character.
 """
 
 from collections.abc import Iterator
 
 from privacy_assets.scan.reading.encodings import Encoding, encoding_of, is_text
-from privacy_assets.scan.reading.segments import SEGMENT, TextSegment
+from privacy_assets.scan.reading.escapes import Moves, escapes_of, untorn
+from privacy_assets.scan.reading.segments import SEGMENT, TextSegment, UnescapedSegment
 from privacy_assets.scan.reading.stream import Stream
 from privacy_assets.scan.reading.walk import HEAD, Member, Piece, Walk
 from privacy_assets.scan.reading.zipped import LONGEST_END, appended
@@ -34,6 +35,7 @@ def text(stream: Stream, member: Member, encoding: Encoding, walk: Walk) -> Iter
     """``stream`` as text in ``encoding``."""
     offset, line, told, continues = len(encoding.mark), 1, encoding.name != "utf-8", False
     stream.fill(offset)
+    escapes = escapes_of(encoding.decode(stream.peek(HEAD)))
     carried = before = last = b""
     while True:
         fresh = stream.fill(SEGMENT)
@@ -41,10 +43,15 @@ def text(stream: Stream, member: Member, encoding: Encoding, walk: Walk) -> Iter
         if not raw:
             break
         whole = encoding.whole(raw) if fresh else len(raw)
+        data = encoding.decode(raw[:whole])
+        if fresh and (cut := untorn(data)) < len(data):
+            data = data[:cut]
+            whole = encoding.length(data)
         carried, raw = raw[whole:], raw[:whole]
-        data = encoding.decode(raw)
         if data:
-            yield TextSegment(data, member.path, continues, encoding=encoding, offset=offset, line=line)
+            written = TextSegment(data, member.path, continues, encoding=encoding, offset=offset, line=line)
+            plain, moves = escapes(data)
+            yield written if plain is data else UnescapedSegment(plain, moves or Moves(), written)
             continues = True
         if not told and (found := _binary_at(raw)) >= 0:
             told = True

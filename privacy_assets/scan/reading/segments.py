@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from privacy_assets.scan.reading.encodings import Encoding, utf8
+from privacy_assets.scan.reading.escapes import Moves
 from privacy_assets.scan.text import Place
 
 SEGMENT = 1024 * 1024
@@ -36,6 +37,23 @@ class TextSegment:
         passed = self.data[position:start]
         self._seen = start, offset + self._encoding.length(passed), line + passed.count(b"\n")
         return Place(self._seen[1], line=self._seen[2])
+
+
+class UnescapedSegment:
+    """A piece of a text whose escapes were resolved: its places are those of the text as it was written."""
+
+    __slots__ = ("_moves", "_written", "continues", "data", "member")
+
+    def __init__(self, data: bytes, moves: Moves, written: TextSegment) -> None:
+        self.data = data
+        self.member = written.member
+        self.continues = written.continues
+        self._moves = moves
+        self._written = written
+
+    def place(self, start: int, end: int) -> Place:
+        """The byte offset and line of what stands for ``data[start]``."""
+        return self._written.place(self._moves.origin(start), self._moves.origin(end))
 
 
 class OffsetSegment:
