@@ -47,6 +47,8 @@ class Context:
     routes: dict[str, Handler] = field(default_factory=dict)
     actions: dict[str, Action] = field(default_factory=dict)
     own_actions: set[str] = field(default_factory=set)
+    intercept: Callable[[dict[str, Any]], Response | None] = lambda _: None
+    """Asked before a request is looked at: what it answers is the answer."""
     counts: dict[str, Callable[[], int]] = field(default_factory=dict)
     on_reset: list[Callable[[], None]] = field(default_factory=list)
     on_start: list[Callable[[], None]] = field(default_factory=list)

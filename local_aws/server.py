@@ -20,7 +20,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from local_aws import athena, dynamodb, eventbridge, glue, objects, replay, s3, s3_events, sqs
+from local_aws import athena, dynamodb, eventbridge, faults, glue, objects, replay, s3, s3_events, sqs
 from local_aws.context import Context
 from local_aws.control import SERVICE
 from local_aws.http import HttpServer
@@ -29,7 +29,7 @@ from local_aws.process import DEFAULT_PORT
 from local_aws.settings import StartError
 from local_aws.store import Store
 
-ENGINES = (s3, s3_events, eventbridge, sqs, dynamodb, glue, athena)
+ENGINES = (s3, faults, s3_events, eventbridge, sqs, dynamodb, glue, athena)
 
 _OPEN_FILES = 65_536
 
@@ -50,6 +50,9 @@ class Application:
             return self._local(path.removeprefix("/_local/"), environ)(environ, start_response)
         if path == "/moto-api/reset" and environ["REQUEST_METHOD"] == "POST":
             return self._reset(Request(environ))(environ, start_response)
+        refused = self._context.intercept(environ)
+        if refused is not None:
+            return refused(environ, start_response)
         if self.journal is not None:
             return self.journal.run(environ, start_response)
         return self._dispatch(environ, start_response)

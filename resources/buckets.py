@@ -4,8 +4,7 @@ What belongs here is S3; what the bytes mean belongs to the scanner.
 """
 
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from resources import clients
 
 _WINDOW = 8 << 20
 _FIRST_WINDOW = 256 << 10
-_ATTEMPTS = 4
+_ATTEMPTS = 3  # an object that fails is tried again as a whole
 _LISTERS = 16
 _FOLDERS = 64
 
@@ -68,7 +67,7 @@ class BucketsResource(dg.ConfigurableResource[Any]):
 
     @property
     def _client(self) -> Any:
-        return clients.client("s3")
+        return clients.client("s3", _ATTEMPTS)
 
     def exists(self, bucket: str) -> bool:
         """Whether there is such a bucket that we may list."""
@@ -175,10 +174,8 @@ class _Page:
 class _Ahead(io.RawIOBase):
     """One version of an object by ranges: in order, the next range is fetched while this one is used."""
 
-    def __init__(
-        self, client: Any, bucket: str, item: Version, sleep: Callable[[float], None] = time.sleep
-    ):
-        self._client, self._bucket, self._item, self._sleep = client, bucket, item, sleep
+    def __init__(self, client: Any, bucket: str, item: Version) -> None:
+        self._client, self._bucket, self._item = client, bucket, item
         self._at = 0
         self._start, self._window = 0, b""
         self._next: tuple[int, Future[bytes]] | None = None
@@ -237,25 +234,19 @@ class _Ahead(io.RawIOBase):
 
     def _fetch(self, start: int, size: int) -> bytes:
         end = min(start + size, self._item.size) - 1
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                said = self._client.get_object(
-                    Bucket=self._bucket,
-                    Key=self._item.key,
-                    Range=f"bytes={start}-{end}",
-                    IfMatch=f'"{self._item.etag}"',
-                )
-                data = bytes(said["Body"].read())
-            except Exception as error:
-                told = _told(error)
-                if not told.passes or attempt == _ATTEMPTS:
-                    raise told from error
-                self._sleep(0.2 * 2**attempt)
-            else:
-                if len(data) != end - start + 1:
-                    raise ObjectUnreadable("changed", f"{len(data)} bytes, expected {end - start + 1}")
-                return data
-        raise AssertionError("unreachable")
+        try:
+            said = self._client.get_object(
+                Bucket=self._bucket,
+                Key=self._item.key,
+                Range=f"bytes={start}-{end}",
+                IfMatch=f'"{self._item.etag}"',
+            )
+            data = bytes(said["Body"].read())
+        except Exception as error:
+            raise _told(error) from error
+        if len(data) != end - start + 1:
+            raise ObjectUnreadable("changed", f"{len(data)} bytes, expected {end - start + 1}")
+        return data
 
 
 _WHY = {

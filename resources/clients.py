@@ -11,10 +11,10 @@ _lock = threading.Lock()
 _clients: dict[tuple[str, ...], Any] = {}
 
 
-def client(service: str) -> Any:
-    """The client of ``service``.  Throttled and broken calls are tried ten times, ever further apart."""
+def client(service: str, attempts: int = 10) -> Any:
+    """The client of ``service``.  Throttled and broken calls are tried ``attempts`` times, with pauses."""
     names = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
-    key = (service, str(os.getpid()), *(os.environ.get(name, "") for name in names))
+    key = (service, str(attempts), str(os.getpid()), *(os.environ.get(name, "") for name in names))
     with _lock:  # boto3's default session is not safe to make clients from in several threads
         if key not in _clients:
             import boto3
@@ -25,7 +25,7 @@ def client(service: str) -> Any:
                 service,  # type: ignore[call-overload]  # the stubs want a literal
                 region_name=region,
                 config=Config(
-                    retries={"mode": "standard", "max_attempts": 10},
+                    retries={"mode": "standard", "max_attempts": attempts},
                     max_pool_connections=32,
                     tcp_keepalive=True,
                 ),

@@ -16,11 +16,14 @@ import yaml
 from privacy_assets.definitions import build
 from privacy_assets.estate import Estate, load_estate
 from resources.athena import AthenaResource
+from resources.buckets import BucketsResource
 from resources.dynamodb import ExportsResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.provision import Names, TableShape, provision
 from resources.s3 import LakeResource
+from resources.scan_jobs import ScanJobsResource
+from resources.sns import AlertResource
 from resources.sqs import QueueResource
 
 EVENTS: dict[str, Any] = {
@@ -66,6 +69,7 @@ class House:
         folder: Path,
         columns: Mapping[str, Any] = EVENTS,
         nouns: Iterable[str] = ("events",),
+        buckets: Iterable[Mapping[str, Any]] = (),
     ) -> "House":
         names = Names(
             bucket=f"lake-{unique}",
@@ -92,7 +96,7 @@ class House:
             for noun in nouns
         ]
         path = folder / "estate.yaml"
-        path.write_text(yaml.safe_dump({"tables": tables}))
+        path.write_text(yaml.safe_dump({"tables": tables, "buckets": list(buckets)}))
         requests.post(f"{endpoint}/_local/dynamodb/settings", json={"export_seconds": 0}, timeout=60)
         provision([TableShape(str(t["name"]), str(t["table"]), (("log_id", "S"),)) for t in tables], names)
         return cls(endpoint, names, load_estate(path), dg.DagsterInstance.ephemeral())
@@ -106,6 +110,12 @@ class House:
             "athena": self.athena,
             "iceberg": IcebergResource(database=self.names.database, bucket=self.names.bucket),
             "export_queue": QueueResource(queue=self.names.queue, dead_letters=self.names.dead_letters),
+            "buckets": BucketsResource(),
+            "scan_jobs": ScanJobsResource(table=self.names.scan_jobs),
+            "scan_queue": QueueResource(
+                queue=self.names.scan_requests, dead_letters=self.names.scan_dead_letters
+            ),
+            "alerts": AlertResource(topic_arn=f"arn:aws:sns:us-east-1:123456789012:{self.names.topic}"),
         }
 
     @property

@@ -23,7 +23,7 @@ from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan import commit as committing
 from privacy_assets.scan import inventory, page, risk
 from privacy_assets.scan.objects import State
-from privacy_assets.scan.plan import LISTING, Plan, Rules, chosen, listing, plan, shards
+from privacy_assets.scan.plan import KNOWN, LISTING, Plan, Rules, chosen, listing, plan, shards
 from privacy_assets.scan.rules import RuleSet, load_rules
 from privacy_assets.scan.tables import (
     FINDING_COLUMNS,
@@ -121,7 +121,7 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
                 description=f"s3://{bucket}: {error.why} ({error.detail}), expected s3:ListBucket on it",
                 allow_retries=error.passes,
             ) from None
-        known = iceberg.read(OBJECTS, ("key", "etag", "state", "findings", "rules"), {"bucket": [bucket]})
+        known = iceberg.read(OBJECTS, KNOWN.names, {"bucket": [bucket]}).cast(KNOWN)
         known = chosen(chosen(known, where.prefix, where.include, where.exclude), job["prefix"], (), ())
         made = plan(found, known, rules)
         done = _done(lake, bucket, rules)

@@ -67,7 +67,7 @@ def merge_findings(
     known = known.select(FINDING_COLUMNS.names)
     known_ids = _identities(known)
     before = known["first_seen"].take(pc.index_in(fresh_ids, known_ids))
-    fresh = _with(fresh, "first_seen", pc.min_element_wise(fresh["first_seen"], before))
+    fresh = _with(fresh, "first_seen", pc.coalesce(before, fresh["first_seen"]))
     kept = known.filter(pc.invert(pc.is_in(known_ids, fresh_ids)))
     closed = _closed(kept, new.objects, gone, detectors)
     closed = pc.and_(closed, pc.not_equal(kept["status"], "gone"))

@@ -21,7 +21,15 @@ LISTING = pa.schema(
         pa.field("storage_class", pa.string()),
     ]
 )
-KNOWN = ("key", "etag", "state", "findings", "rules")
+KNOWN = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("findings", pa.int64(), nullable=False),
+        pa.field("rules", pa.string(), nullable=False),
+    ]
+)
 """The columns of ``scan_objects`` that a plan needs."""
 WORK = LISTING.append(pa.field("only", pa.string(), nullable=False))
 """A planned object: ``only`` names the detectors to scan it for, parted by commas; empty: all."""
@@ -135,12 +143,12 @@ def _globs(globs: Sequence[str]) -> str:
 
 
 def plan(found: pa.Table, known: pa.Table, rules: Rules) -> Plan:
-    """What must be read of ``found`` (as ``LISTING``), given what is ``known`` (columns ``KNOWN``).
+    """What must be read of ``found`` (as ``LISTING``), given what is ``known`` (as ``KNOWN``).
 
     Both must be narrowed to the same part of the bucket. Objects that failed are tried again.
     """
     joined = found.join(
-        known.select(KNOWN).rename_columns(["key", *(f"known_{name}" for name in KNOWN[1:])]),
+        known.rename_columns(["key", *(f"known_{name}" for name in KNOWN.names[1:])]),
         keys="key",
         join_type="left outer",
     )
