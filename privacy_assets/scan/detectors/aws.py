@@ -22,7 +22,10 @@ from privacy_assets.scan.detectors.shape import (
 
 _PREFIXES = (b"AKIA", b"ASIA", b"ABIA", b"ACCA")
 _PREFIX = "(?:AKIA|ASIA|ABIA|ACCA)"
-_SECRET = rf"{NOT_INSIDE}(?<![+/\\])(?P<value>(?:[A-Za-z0-9+]|\\?/){{40}})(?![A-Za-z0-9+/=_-]|\\/)"
+_FORTY = r"""(?:(?<![A-Za-z0-9+/\\])|(?<=\\[nrt"]))
+    (?P<value>(?:[A-Za-z0-9+]|\\?/){40})(?![A-Za-z0-9+/=_-]|\\/)"""
+_BETWEEN = r"(?:[^A-Za-z0-9+/]{1,64}+[A-Za-z0-9+/]{1,64}+){0,12}?[^A-Za-z0-9+/]{1,64}"
+"""At most twelve words between a secret and its id: possessive, or a long text would be tried in all ways."""
 
 
 def is_example(value: str) -> bool:
@@ -97,7 +100,7 @@ AWS_SECRET_ACCESS_KEY = Detector(
         Form(
             Literals((b"secret",), ignore_case=True),
             pattern(
-                rf"secret [_ .-]? access [\w .-]{{0,30}} [^A-Za-z0-9+/\n]{{1,20}} \s{{0,20}} {_SECRET}",
+                rf"secret [_ .-]? access [\w .-]{{0,30}} [^A-Za-z0-9+/\n]{{1,20}} \s{{0,20}} {_FORTY}",
                 ignore_case=True,
             ),
             alone=Confidence.HIGH,
@@ -106,18 +109,18 @@ AWS_SECRET_ACCESS_KEY = Detector(
             Literals((b"secret",), ignore_case=True),
             pattern(
                 rf"""secret (?: [_ .-]? key (?: [_ .-]? id)?)? [ \t"'`\\]{{0,4}} (?:[:=]{{1,2}}>?|>)
-                    [\s"'`\\]{{0,20}} {_SECRET}""",
+                    [\s"'`\\]{{0,20}} {_FORTY}""",
                 ignore_case=True,
             ),
         ),
         Form(
             Literals(_PREFIXES),
-            pattern(rf"{_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_]) [\s\S]{{1,200}}? {_SECRET}"),
+            pattern(rf"{_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_]) {_BETWEEN} {_FORTY}"),
             alone=Confidence.HIGH,
         ),
         Form(
             Literals(_PREFIXES, before=200, after=32),
-            pattern(rf"{_SECRET} [\s\S]{{1,150}}? {_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_])"),
+            pattern(rf"{_FORTY} {_BETWEEN} {_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_])"),
             alone=Confidence.HIGH,
         ),
     ),
@@ -133,6 +136,9 @@ AWS_SECRET_ACCESS_KEY = Detector(
         r'"{\"SecretAccessKey\":\"⟦‹A-Za-z0-9/+×40›⟧\"}"',
         "<SecretAccessKey>⟦‹A-Za-z0-9/+×40›⟧</SecretAccessKey>",
         'secret_key = "⟦‹A-Za-z0-9/+×40›⟧"',
+        "AKIA‹A-Z2-7×16›,⟦‹A-Za-z0-9/+×40›⟧",
+        '{"id":"AKIA‹A-Z2-7×16›","key":"⟦‹A-Za-z0-9/+×40›⟧"}',
+        "⟦‹A-Za-z0-9/+×40›⟧ of AKIA‹A-Z2-7×16›",
         "Secret access key: ⟦‹A-Za-z0-9/+×40›⟧",
         "  secretAccessKey: ⟦‹A-Za-z0-9/+×40›⟧",
     ),

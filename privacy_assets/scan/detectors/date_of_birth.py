@@ -14,7 +14,7 @@ _MONTHS = {
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}[.]?"
 _WORDS = (
     "dob",
-    "d o b",
+    "d.o.b",
     "date of birth",
     "birth date",
     "birthdate",

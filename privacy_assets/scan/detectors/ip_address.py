@@ -28,18 +28,11 @@ _WORDS = (
 _VERSIONS = ("version", "ver", "v", "build", "release", "assembly version", "file version", "oid", "section")
 
 
-def _is_somebodys(value: str) -> bool:
-    try:
-        address = ipaddress.ip_address(value)
-    except ValueError:
-        return False
-    return not (
-        address.is_loopback
-        or address.is_unspecified
-        or address.is_multicast
-        or address.is_reserved
-        or (address.version == 4 and (address.packed[0] == 0 or address.packed[-1] in {0, 255}))
-    )
+def valid_ipv4(value: str) -> bool:
+    """Whether it may be somebody's: no loopback, multicast or reserved one, no network, no broadcast."""
+    numbers = [int(number) for number in value.split(".")]
+    first = numbers[0]
+    return max(numbers) < 256 and 0 < first < 224 and first != 127 and numbers[3] not in {0, 255}
 
 
 def valid_ipv6(value: str) -> bool:
@@ -47,13 +40,36 @@ def valid_ipv6(value: str) -> bool:
     and a digit are asked for.
     """
     written = [group for group in value.split(":") if group]
-    return len(written) >= 3 and any(c.isdigit() for c in value) and _is_somebodys(value)
+    if len(written) < 3 or not any(c.isdigit() for c in value):
+        return False
+    try:
+        address = ipaddress.IPv6Address(value)
+    except ValueError:
+        return False
+    return not (address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved)
 
 
-def _is_internal(value: str) -> bool:
-    address = ipaddress.ip_address(value)
-    small = address.version == 4 and all(number < 20 for number in address.packed)
-    return address.is_private or address.is_link_local or small
+def is_internal_ipv4(value: str) -> bool:
+    """Whether it is known inside a network alone, kept for documentation, or rather a version.
+
+    >>> is_internal_ipv4("172.20.0.1"), is_internal_ipv4("198.51.100.7"), is_internal_ipv4("93.184.216.34")
+    (True, True, False)
+    """
+    a, b, c, d = (int(number) for number in value.split("."))
+    return (
+        a == 10
+        or (a == 172 and 16 <= b < 32)
+        or (a, b) in {(192, 168), (169, 254), (198, 18), (198, 19)}
+        or (a == 100 and 64 <= b < 128)
+        or (a, b, c) in {(192, 0, 2), (198, 51, 100), (203, 0, 113)}
+        or max(a, b, c, d) < 20
+    )
+
+
+def is_internal_ipv6(value: str) -> bool:
+    """The same of RFC 4193, RFC 4291 and RFC 3849."""
+    address = ipaddress.IPv6Address(value)
+    return address.is_private or address.is_link_local
 
 
 def mask(value: str) -> str:
@@ -81,8 +97,8 @@ IPV4 = Detector(
         ),
     ),
     mask=mask,
-    valid=_is_somebodys,
-    sample=_is_internal,
+    valid=valid_ipv4,
+    sample=is_internal_ipv4,
     words=_WORDS,
     unless=_VERSIONS,
     examples=(
@@ -109,7 +125,7 @@ IPV6 = Detector(
     ),
     mask=mask,
     valid=valid_ipv6,
-    sample=_is_internal,
+    sample=is_internal_ipv6,
     words=_WORDS,
     examples=("client ⟦2a00:1450:4001:81b::200e⟧", "[⟦2606:4700:3030:0:0:0:6815:1001⟧]:443"),
     decoys=("::1", "std::vector", "a::b::c", "00:1a:2b:3c:4d:5e", "12:30:45", "fe::"),

@@ -17,6 +17,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from privacy_assets.masking import DOTS
 from privacy_assets.scan.detectors import ALL, Confidence, Detector, Severity
 from privacy_assets.scan.detectors.shape import MAX_VALUE, Anywhere, Colons, Form, Literals, Numbers
@@ -45,6 +47,10 @@ _AHEAD = 2 * _SEEN_WHOLE
 """A value is taken where all that may overlap it or stand in its context is seen whole, too."""
 _BEHIND = _SEEN_WHOLE
 """Bytes kept before the first value to take."""
+_MANY = 500
+"""From so many hits on, it is sooner to look for the words first."""
+_SLACK = 128
+"""More bytes than stand between a hit and the farthest word after its value, or its value's start."""
 _DOTS = DOTS.encode()
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -96,6 +102,14 @@ class Scanner:
                     by_literal[Literal(word, use.form.anchor.ignore_case)].append(number)
         self._literals = [(len(literal.text), uses) for literal, uses in by_literal.items()]
         self._matcher = matcher(list(by_literal), native=native)
+        # The words of the detectors that have a form which is nothing without one.
+        needing = {use.detector for use in self._uses if use.form.alone is None}
+        by_word: dict[Literal, list[int]] = defaultdict(list)
+        for number in sorted(needing):
+            for word in Words.literals(self.detectors[number].words):
+                by_word[Literal(word, ignore_case=True)].append(number)
+        self._word_owners = list(by_word.values())
+        self._word_matcher = matcher(list(by_word), native=native)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, self._arguments
@@ -124,13 +138,22 @@ class Scanner:
             yield from text.end()
 
     def values(
-        self, window: bytes, first: int, last: int, header: Header | None, resume: dict[int, int], taken: int
+        self,
+        window: bytes,
+        base: int,
+        first: int,
+        last: int,
+        header: Header | None,
+        resume: dict[int, int],
+        taken: int,
     ) -> list["_Value"]:
-        """The values that start in ``window[first:last]``, overlapping ones too. Those before ``taken``
-        won't be asked for again; ``resume`` says from where on a form without an anchor is tried next.
+        """The values that start in ``window[first:last]``, overlapping ones too; they count ``base`` bytes
+        more. Those before ``taken`` won't be asked for again; ``resume`` says from where on a form
+        without an anchor is tried next.
         """
         found: dict[tuple[int, int, int], Confidence] = {}
         judged: dict[tuple[int, int, int], bool | None] = {}
+        near: _Near | None = None
         for number, hits in self._hits(window):
             use = self._uses[number]
             if isinstance(use.form.anchor, Anywhere):
@@ -138,6 +161,10 @@ class Scanner:
                 resume[number] = max((end for start, end in found_spans if start < taken), default=0)
                 spans: Iterable[tuple[int, int]] = found_spans
             else:
+                words = self._words[use.detector][0]
+                if use.form.alone is None and len(hits) > _MANY and not (header and header.mentions(words)):
+                    near = near or _Near(self._word_matcher.find(window), self._word_owners)
+                    hits = near.those(hits, use.detector, self.detectors[use.detector].distance)
                 spans = use.spans(window, hits)
             for start, end in spans:
                 if use.form.not_after and use.form.not_after.search(window, max(0, start - 80), start):
@@ -150,9 +177,12 @@ class Scanner:
                     confidence = use.form.supported if supported else use.form.alone
                     if supported is not None and confidence is not None and confidence > found.get(key, 0):
                         found[key] = confidence
-        return [_Value(*key, confidence) for key, confidence in found.items()]
+        return [
+            _Value(start + base, end + base, detector, confidence)
+            for (start, end, detector), confidence in found.items()
+        ]
 
-    def _hits(self, window: bytes) -> Iterator[tuple[int, Iterable[int]]]:
+    def _hits(self, window: bytes) -> Iterator[tuple[int, Sequence[int]]]:
         """Each use and where its anchor stands."""
         by_use: dict[int, list[int]] = defaultdict(list)
         for literal, end in self._matcher.find(window):
@@ -281,9 +311,11 @@ class _Use(NamedTuple):
             if self.lead:
                 low += len(window[low:hit].rstrip(self.lead))
             for match in pattern.finditer(window, low, min(len(window), hit + self.after)):
-                if self.around or match.start() <= hit < match.end():
+                if self.around:
                     yield match.span(group)
-                elif match.start() > hit:
+                elif match.end() > hit:
+                    if match.start() <= hit:
+                        yield match.span(group)
                     break
 
     def anywhere(self, window: bytes, first: int, last: int) -> list[tuple[int, int]]:
@@ -294,6 +326,27 @@ class _Use(NamedTuple):
                 break
             spans.append(match.span(self.group))
         return spans
+
+
+class _Near:
+    """Where the words stand that detectors need, to pass over numbers that have none near them."""
+
+    def __init__(self, found: Iterable[tuple[int, int]], owners: Sequence[Sequence[int]]) -> None:
+        ends: dict[int, list[int]] = defaultdict(list)
+        for word, end in found:
+            for detector in owners[word]:
+                ends[detector].append(end)
+        self._ends = {detector: np.sort(np.array(where)) for detector, where in ends.items()}
+
+    def those(self, hits: Sequence[int], detector: int, distance: int) -> Sequence[int]:
+        """Those of ``hits`` that may have a word of the detector near enough; few too many, none too few."""
+        if detector not in self._ends:
+            return ()
+        at, ends = np.array(hits), self._ends[detector]
+        first = np.searchsorted(ends, at - distance - _SLACK)
+        last = np.searchsorted(ends, at + _SLACK, side="right")
+        kept: list[int] = at[first < last].tolist()
+        return kept
 
 
 class _Text:
@@ -339,9 +392,8 @@ class _Text:
         last = len(text) if final else len(text) - _SEEN_WHOLE
         until = len(text) if final else len(text) - _AHEAD
         resume = {number: at - base for number, at in self._resume.items()}
-        values = self._scanner.values(text, self._next - base, last, self._header, resume, until)
+        values = self._scanner.values(text, base, self._next - base, last, self._header, resume, until)
         self._resume = {number: at + base for number, at in resume.items()}
-        values = [value._replace(start=value.start + base, end=value.end + base) for value in values]
         taken_to = self._before[-1].end if self._before else 0
         values = self._before + self._scanner.winners([value for value in values if value.start >= taken_to])
         for index in range(len(self._before), len(values)):

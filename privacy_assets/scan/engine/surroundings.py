@@ -32,6 +32,11 @@ class Words:
     def __init__(self, words: Sequence[str]) -> None:
         self._pattern = _compiled(tuple(words))
 
+    @staticmethod
+    def literals(words: Sequence[str]) -> set[bytes]:
+        """Where none of these stands, in upper or lower case, none of ``words`` does."""
+        return {max(word.split(" "), key=len).encode() for word in words}
+
     def __bool__(self) -> bool:
         return self._pattern is not None
 
@@ -112,6 +117,10 @@ class Header:
         cells = _QUOTED.sub(b"", second).count(delimiter) + 1
         return cls(names, delimiter) if cells == len(names) else None
 
+    def mentions(self, words: Words) -> bool:
+        """Whether a column has one of ``words`` in its name."""
+        return any(words.among(name) for name in self._names)
+
     def at(self, text: bytes, start: int) -> bytes | None:
         """The name of the column in which ``text[start]`` stands."""
         if not self._delimiter:
@@ -149,4 +158,6 @@ _LONG_NUMBER = re.compile(rb"\d{7,}")
 def shown(text: bytes, hidden: bytes) -> str:
     """``text`` as one line. Numbers of seven digits or more are hidden even though no detector knows them."""
     text = _LONG_NUMBER.sub(hidden, text.translate(_CONTROLS))
-    return _UNSEEN.sub(b" ", text).decode("utf-8", "replace")
+    if not text.isascii():
+        text = _UNSEEN.sub(b" ", text)
+    return text.decode("utf-8", "replace")
