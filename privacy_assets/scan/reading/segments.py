@@ -1,6 +1,8 @@
 """Segments of text: what is matched, and the way back to where it stood."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 
 from privacy_assets.scan.reading.encodings import Encoding, utf8
 from privacy_assets.scan.reading.escapes import Moves
@@ -70,6 +72,26 @@ class OffsetSegment:
     def place(self, start: int, end: int) -> Place:  # noqa: ARG002
         """The byte offset of ``data[start]``."""
         return Place(self._offset + start)
+
+
+class WideSegment:
+    """Runs of ASCII in UTF-16 that stand in binary data, a run a line."""
+
+    __slots__ = ("_begins", "_offset", "_spans", "continues", "data", "member")
+
+    def __init__(self, raw: bytes, spans: list[tuple[int, int]], member: str, offset: int) -> None:
+        runs = [raw[start:end:2] for start, end in spans]
+        self.data = b"\n".join(runs)
+        self.member = member
+        self.continues = False
+        self._offset = offset
+        self._spans = spans
+        self._begins = list(accumulate((len(run) + 1 for run in runs[:-1]), initial=0))
+
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002
+        """The byte offset of ``data[start]``, two bytes a character."""
+        run = bisect_right(self._begins, start) - 1
+        return Place(self._offset + self._spans[run][0] + 2 * (start - self._begins[run]))
 
 
 def text_segments(text: str, member: str) -> Iterator[TextSegment]:

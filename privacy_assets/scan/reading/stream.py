@@ -36,6 +36,10 @@ class Clock:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
+    def left(self) -> float:
+        """The seconds that are left, 0 when the time is over."""
+        return max(0.0, self._end - time.monotonic())
+
     def check(self) -> None:
         """Raises Stop(TOO_LONG) when the time is over."""
         if time.monotonic() > self._end:

@@ -134,30 +134,50 @@ class Walk:
         if stream.seekable():
             yield stream
             return
-        copied = 0
-        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file, self._copied(stream, file):
             spooled = Stream(file, self.clock, file)
             try:
-                for chunk in stream.chunks():
-                    copied += len(chunk)
-                    self.spooled += len(chunk)
-                    if self.spooled > self.limits.spool:
-                        raise Stop(
-                            Why.EXPANDS_TOO_MUCH,
-                            f"inner containers of more than {self.limits.spool} bytes at one time",
-                        )
-                    self._write(file, chunk)
-                file.seek(0)
                 yield spooled
             finally:
-                self.spooled -= copied
                 if isinstance(spooled.failure, OSError):
                     self.fatal = spooled.failure
                 spooled.raise_failure()
 
+    @contextmanager
+    def on_disk(self, stream: Stream) -> Iterator[IO[bytes]]:
+        """A copy of ``stream`` in a file that has a descriptor: nameless, counted."""
+        with tempfile.TemporaryFile() as file, self._copied(stream, file):
+            yield file
+
+    @contextmanager
+    def _copied(self, stream: Stream, file: IO[bytes]) -> Iterator[None]:
+        copied = 0
+        try:
+            for chunk in stream.chunks():
+                copied += len(chunk)
+                self.spooled += len(chunk)
+                if self.spooled > self.limits.spool:
+                    raise Stop(
+                        Why.EXPANDS_TOO_MUCH,
+                        f"inner containers of more than {self.limits.spool} bytes at one time",
+                    )
+                self._write(file, chunk)
+            self._rewind(file)
+            yield
+        finally:
+            self.spooled -= copied
+
     def _write(self, file: IO[bytes], chunk: bytes) -> None:
         try:
             file.write(chunk)
+        except OSError as error:
+            self.fatal = error
+            raise
+
+    def _rewind(self, file: IO[bytes]) -> None:
+        try:
+            file.flush()
+            file.seek(0)
         except OSError as error:
             self.fatal = error
             raise

@@ -98,6 +98,30 @@ def test_binary_is_told_and_its_ascii_is_read() -> None:
     ]
 
 
+def test_utf16_in_binary_data_is_read() -> None:
+    content = (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+        + bytes(range(256)) * 9
+        + f"a {VALUE}".encode("utf-16-le")
+        + b"\xff" * 99
+    )
+    result = seen(content, "a.doc")
+    assert result.place == Place(8 + 256 * 9 + 4)
+    assert result.whys == {"": Why.BINARY}
+    result = seen(Forward(content))
+    assert result.places
+
+
+def test_an_encrypted_office_document() -> None:
+    content = (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+        + bytes(5000)
+        + "EncryptedPackage".encode("utf-16-le")
+        + bytes(500)
+    )
+    assert seen(content, "a.docx").whys == {"": Why.ENCRYPTED}
+
+
 def test_binary_beyond_the_limit_is_left() -> None:
     content = bytes(range(256)) * 10
     assert seen(content, limits=Limits(binary=256)).text_bytes == 256
