@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
+import pyarrow as pa
+
 from privacy_assets.scan.reading.limits import Limits
 from privacy_assets.scan.reading.stream import CHUNK, Raw, Stop, Stream
 from privacy_assets.scan.reading.walk import Member, Piece, Walk
@@ -29,6 +31,7 @@ _SUFFIXES = {
     ".zst": "", ".tzst": ".tar", ".lz4": "", ".gzip": "", ".zstd": "",
 }  # fmt: skip
 _PADDING_LOOK = 64
+_LZ4_MAGIC = b"\x04\x22\x4d\x18"
 
 
 class Decompressor(Protocol):
@@ -158,28 +161,49 @@ class Decompressed:
         return True
 
     def _count(self, size: int) -> None:
-        limits = self._walk.limits
         self._given += size
-        if self._given > limits.free and self._given > self._taken * limits.ratio:
-            raise Stop(
-                Why.EXPANDS_TOO_MUCH,
-                f"{self._compression.name} data expands to more than {limits.ratio} times its size",
-            )
-        self._walk.expand(size)
+        self._walk.expand(size, self._given, self._taken, self._compression.name)
+
+
+class _LZ4:
+    """What LZ4 frames hold, by Arrow, whose decompressor reads by itself.
+
+    Where a frame is damaged, up to a chunk that stands before the damage is lost with it.
+    """
+
+    def __init__(self, stream: Stream, walk: Walk) -> None:
+        self._stream = stream
+        self._walk = walk
+        self._frames = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "lz4")
+        self._given = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes, none at the end alone. Raises Stop as ``Decompressed`` does."""
+        try:
+            data: bytes = self._frames.read(min(size, CHUNK))
+        except (OSError, pa.ArrowException) as error:
+            self._stream.raise_failure()
+            raise Stop(Why.BROKEN, "lz4 data is damaged, breaks off, or something follows it") from error
+        self._given += len(data)
+        self._walk.expand(len(data), self._given, self._stream.tell(), "lz4")
+        return data
 
 
 def recognise(head: bytes, name: str) -> bool:  # noqa: ARG001  # a .gz that is none is read as what it is
     """By the magic number of each."""
-    return any(compression.begins(head) for compression in COMPRESSIONS)
+    return head.startswith(_LZ4_MAGIC) or any(compression.begins(head) for compression in COMPRESSIONS)
 
 
 def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
     """What was compressed, read as what it is."""
     head = stream.peek(_PADDING_LOOK)
-    compression = next(one for one in COMPRESSIONS if one.begins(head))
-    yield from walk.read(
-        Decompressed(stream, compression, walk), member.unpacked(_unpacked_name(member.name))
-    )
+    raw: Raw
+    if head.startswith(_LZ4_MAGIC):
+        raw = _LZ4(stream, walk)
+    else:
+        compression = next(one for one in COMPRESSIONS if one.begins(head))
+        raw = Decompressed(stream, compression, walk)
+    yield from walk.read(raw, member.unpacked(_unpacked_name(member.name)))
 
 
 def _unpacked_name(name: str) -> str:

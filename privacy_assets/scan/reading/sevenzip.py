@@ -117,11 +117,8 @@ class _Block:
             raise Stop(Why.UNSUPPORTED, "a compression method of 7z that is not read") from error
 
     def _count(self, size: int) -> None:
-        limits = self._walk.limits
         self._given += size
-        if self._given > limits.free and self._given > self._packed * limits.ratio:
-            raise Stop(Why.EXPANDS_TOO_MUCH, f"7z data expands to more than {limits.ratio} times its size")
-        self._walk.expand(size)
+        self._walk.expand(size, self._given, self._packed, "7z")
 
 
 class _Entry:

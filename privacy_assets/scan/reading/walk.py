@@ -115,11 +115,15 @@ class Walk:
         if member.depth and self.members > self.limits.members:
             raise Stop(Why.EXPANDS_TOO_MUCH, f"more than {self.limits.members} members")
 
-    def expand(self, size: int) -> None:
-        """Counts ``size`` bytes that came out of a compression.
+    def expand(self, size: int, given: int = 0, taken: int = 0, name: str = "") -> None:
+        """Counts ``size`` bytes that came out of a compression, which is called ``name`` and has made ``given``
+        bytes of ``taken`` so far.
 
-        Raises Stop(EXPANDS_TOO_MUCH) if they are too many for the object as a whole.
+        Raises Stop(EXPANDS_TOO_MUCH) if they are too many for it or for the object as a whole.
         """
+        if given > self.limits.free and given > taken * self.limits.ratio:
+            detail = f"{name} data expands to more than {self.limits.ratio} times its size"
+            raise Stop(Why.EXPANDS_TOO_MUCH, detail)
         self.expanded += size
         size_known = self._object.furthest if self._object else 0
         if self.expanded > 4 * self.limits.free and self.expanded > size_known * self.limits.ratio:

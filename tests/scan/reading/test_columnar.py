@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import io
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -161,6 +162,19 @@ def test_damaged_orc() -> None:
     content = as_orc(table())
     assert seen(content[:-50]).whys == {"": Why.BROKEN}
     assert seen(content[:200] + bytes(len(content) - 400) + content[-200:]).whys == {"": Why.BROKEN}
+
+
+@pytest.mark.parametrize(
+    ("does", "why"), [("os.kill(os.getpid(), 11)", Why.BROKEN), ("time.sleep(60)", Why.TOO_LONG)]
+)
+def test_a_file_that_ends_or_stops_the_library(
+    does: str, why: Why, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "process.py"
+    script.write_text(f"import os, time; {does}")
+    monkeypatch.setattr("privacy_assets.scan.reading.orc._SCRIPT", script)
+    result = seen(as_orc(table()), limits=Limits(seconds=1.5))
+    assert result.whys == {"": why}
 
 
 SCHEMA = {
