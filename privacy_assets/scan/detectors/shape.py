@@ -67,6 +67,8 @@ class Literals:
     ignore_case: bool = False
     around: bool = False
     """Whether the match may stand beside the word; otherwise it includes the word's first byte."""
+    within: int = MAX_VALUE
+    """How many bytes a match beside the word may be away from the word's first byte."""
 
 
 @dataclass(frozen=True)

@@ -288,6 +288,7 @@ class _Use(NamedTuple):
     after: int
     around: bool
     lead: bytes
+    within: int
 
     @classmethod
     def of(cls, detector: int, form: Form) -> "_Use":
@@ -296,7 +297,9 @@ class _Use(NamedTuple):
         around = isinstance(anchor, Literals) and anchor.around
         before, after = (0, 0) if isinstance(anchor, Anywhere) else (anchor.before, anchor.after)
         lead = anchor.lead if isinstance(anchor, Literals | Colons) else b""
-        return cls(detector, form, form.pattern.groupindex.get("value", 0), before, after, around, lead)
+        within = anchor.within if isinstance(anchor, Literals) else 0
+        group = form.pattern.groupindex.get("value", 0)
+        return cls(detector, form, group, before, after, around, lead, within)
 
     def spans(self, window: bytes, hits: Iterable[int]) -> Iterator[tuple[int, int]]:
         """Where values stand that belong to the hits."""
@@ -312,7 +315,8 @@ class _Use(NamedTuple):
                 low += len(window[low:hit].rstrip(self.lead))
             for match in pattern.finditer(window, low, min(len(window), hit + self.after)):
                 if self.around:
-                    yield match.span(group)
+                    if match.start() - hit <= self.within and hit - match.end() <= self.within:
+                        yield match.span(group)
                 elif match.end() > hit:
                     if match.start() <= hit:
                         yield match.span(group)

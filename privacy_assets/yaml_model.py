@@ -1,0 +1,102 @@
+"""A YAML file read into a pydantic model; a mistake is one line: file, line, path, what, what was
+expected.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ProblemsError(ValueError):
+    """What is wrong with a file, one line each."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def read(path: Path, model: type[Model], expected: str) -> tuple[Model, yaml.Node | None]:
+    """The file as ``model``, and its nodes for ``line_of``. ``expected`` ends the sentences about the whole
+    file.
+
+    Raises ProblemsError with every mistake found.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProblemsError([f"{path}: {error.strerror or error}, expected {expected}"]) from None
+    except UnicodeDecodeError:
+        raise ProblemsError([f"{path}: not UTF-8, expected {expected}"]) from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = _Strict(text).get_single_data()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ProblemsError([f"{path}:{line}: {error.problem or error.context}, expected YAML"]) from None
+    except yaml.YAMLError as error:
+        raise ProblemsError([f"{path}: {str(error).splitlines()[0]}, expected YAML"]) from None
+    if not isinstance(data, dict):
+        raise ProblemsError([f"{path}:1: no mapping, expected {expected}"])
+    try:
+        return model.model_validate(data), root
+    except ValidationError as error:
+        raise ProblemsError([_problem(path, root, dict(item)) for item in error.errors()]) from None
+
+
+def line_of(root: yaml.Node | None, location: tuple[Any, ...]) -> int:
+    """The line of the deepest part of ``location`` that is in the file."""
+    node, line = root, 1
+    for part in location:
+        found: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, found = key.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = node.value[part]
+            line = found.start_mark.line + 1
+        if found is None:
+            break
+        node = found
+    return line
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which a key stands once: a second one would silently take the first one's place."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} is no text (quote it)", problem_mark=key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key!r} is there twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _problem(path: Path, root: yaml.Node | None, error: dict[str, Any]) -> str:
+    location = tuple(part for part in error["loc"] if part != "[key]")
+    where = ".".join(str(part) for part in location)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "unknown, expected one of the documented fields"
+    elif error["type"] == "missing":
+        message = "missing, expected a value"
+    elif error["type"] != "value_error":
+        value = error.get("input")
+        plain = isinstance(value, str | int | float | bool | type(None))
+        message = (
+            f"{repr(value) if plain else type(value).__name__}, expected: {message[0].lower()}{message[1:]}"
+        )
+    return f"{path}:{line_of(root, location)}: {where + ': ' if where else ''}{message}"
