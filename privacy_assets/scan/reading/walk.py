@@ -116,8 +116,8 @@ class Walk:
             raise Stop(Why.EXPANDS_TOO_MUCH, f"more than {self.limits.members} members")
 
     def expand(self, size: int, given: int = 0, taken: int = 0, name: str = "") -> None:
-        """Counts ``size`` bytes that came out of a compression, which is called ``name`` and has made ``given``
-        bytes of ``taken`` so far.
+        """Counts ``size`` bytes that came out of a compression, ``name``, which has made ``given`` bytes of
+        ``taken`` so far.
 
         Raises Stop(EXPANDS_TOO_MUCH) if they are too many for it or for the object as a whole.
         """

@@ -26,7 +26,10 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _END_RECORD = struct.Struct("<4s4H2IH")
 LONGEST_END = _END_RECORD.size + 0xFFFF
 """Bytes at a file's end in which an archive's end record begins."""
-_ENCRYPTED = 1
+_ENCRYPTED, _SIZES_FOLLOW, _UTF8 = 1, 1 << 3, 1 << 11
+_RECORDS = (_LOCAL, b"PK\x01\x02", b"PK\x06\x06", _END)
+_SIZES = b"PK\x07\x08"
+_UNKNOWN = -1
 
 
 def recognise(head: bytes, name: str) -> bool:  # noqa: ARG001
@@ -42,7 +45,13 @@ def read(stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
 
 def archive(file: Stream, member: Member, walk: Walk) -> Iterator[Piece]:
     """The entries of the archive that ``file`` is or ends in."""
-    directory = zipfile.ZipFile(io.BufferedReader(file))
+    try:
+        directory = zipfile.ZipFile(io.BufferedReader(file))
+    except Exception as error:
+        file.raise_failure()
+        for info in _in_order(file):
+            yield from walk.read(Entry(file, info, walk), member.inside(info.filename))
+        raise Stop(Why.BROKEN, "the zip archive's directory is damaged or missing") from error
     names = directory.namelist()
     document = None
     if Document.recognise(names):
@@ -83,6 +92,41 @@ def _around(file: Stream, directory: zipfile.ZipFile, member: Member) -> Iterato
         yield Unread(member.path, Why.BROKEN, f"{after} bytes follow the end of the zip archive", True)
 
 
+def _in_order(file: Stream) -> Iterator[zipfile.ZipInfo]:
+    """The entries as they follow one another, without a directory, up to the first that is damaged."""
+    position = 0
+    while True:
+        file.seek(position)
+        header = file.fill(_LOCAL_HEADER.size)
+        if len(header) < _LOCAL_HEADER.size or not header.startswith(_LOCAL):
+            return
+        _, _, flags, method, _, _, crc, packed, size, name_size, extra_size = _LOCAL_HEADER.unpack(header)
+        info = zipfile.ZipInfo(file.fill(name_size).decode("utf-8" if flags & _UTF8 else "cp437", "replace"))
+        info.header_offset, info.flag_bits, info.compress_type = position, flags, method
+        start = position + _LOCAL_HEADER.size + name_size + extra_size
+        if flags & _SIZES_FOLLOW or packed == 0xFFFFFFFF:
+            # The sizes stand behind the data or in the extra field: the data goes on to the next record.
+            info.compress_size = _next_record(file, start, (*_RECORDS, _SIZES)) - start
+            info.file_size = _UNKNOWN
+        else:
+            info.compress_size, info.file_size, info.CRC = packed, size, crc
+        yield info
+        position = _next_record(file, start + info.compress_size, _RECORDS)
+
+
+def _next_record(file: Stream, start: int, marks: tuple[bytes, ...]) -> int:
+    """Where one of ``marks`` stands from ``start`` on, or the file ends."""
+    file.seek(start)
+    position, before = start, b""
+    for chunk in file.chunks():
+        window = before + chunk
+        found = [at for at in map(window.find, marks) if at >= 0]
+        if found:
+            return position - len(before) + min(found)
+        position, before = position + len(chunk), window[-3:]
+    return position
+
+
 class Slice:
     """A part of a stream as a stream of its own, which others may seek in between two reads."""
 
@@ -118,13 +162,16 @@ class Entry:
         data = self._raw.read(min(size, self._left()))
         self._given += len(data)
         self._crc = zlib.crc32(data, self._crc)
-        if not data and (self._given, self._crc) != (self._info.file_size, self._info.CRC):
+        known = self._info.file_size != _UNKNOWN
+        if not data and known and (self._given, self._crc) != (self._info.file_size, self._info.CRC):
             raise Stop(Why.BROKEN, "the entry's size or checksum is not the one that the zip archive says")
         return data
 
     def _left(self) -> int:
         # LZMA in zip may lack an end of its own; all others are read to theirs, whatever the directory says.
-        return self._info.file_size - self._given if self._info.compress_type == zipfile.ZIP_LZMA else 1 << 62
+        if self._info.compress_type == zipfile.ZIP_LZMA and self._info.file_size != _UNKNOWN:
+            return self._info.file_size - self._given
+        return 1 << 62
 
     def _open(self) -> Raw:
         info = self._info

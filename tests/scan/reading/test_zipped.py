@@ -129,8 +129,31 @@ def test_what_follows_the_archive_is_told() -> None:
 
 
 def test_an_archive_that_breaks_off() -> None:
-    content = zipped({"a.txt": TEXT, "b.txt": TEXT})
+    content = zipped({"a.txt": TEXT, "b.txt": TEXT, "c.txt": TEXT})
     result = seen(content[: content.index(b"PK\x01\x02") - 10])
+    assert result.whys == {"c.txt": Why.BROKEN, "": Why.BROKEN}
+    assert result.places[:2] == [("a.txt", PLACE), ("b.txt", PLACE)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_archive_written_as_a_stream_that_lost_its_directory(method: int) -> None:
+    class Unseekable(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            raise io.UnsupportedOperation
+
+        def tell(self) -> int:
+            raise io.UnsupportedOperation
+
+    file = Unseekable()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("a.txt", TEXT)
+        archive.writestr("b.txt", TEXT)
+    content = file.getvalue()
+    result = seen(content[: content.index(b"PK\x01\x02") + 20])
+    assert result.places == [("a.txt", PLACE), ("b.txt", PLACE)]
     assert result.whys[""] == Why.BROKEN
 
 
