@@ -5,6 +5,10 @@ import pkgutil
 from importlib import import_module
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum import luhn
+from stdnum.us import ssn
 
 from privacy_assets.scan import detectors
 from privacy_assets.scan.detectors import ALL, REQUIRED, Detector
@@ -73,3 +77,19 @@ def test_the_examples_in_docstrings_are_true() -> None:
     for module in pkgutil.iter_modules(detectors.__path__):
         loaded = import_module(f"{detectors.__name__}.{module.name}")
         assert doctest.testmod(loaded).failed == 0, module.name
+
+
+@given(st.from_regex("[0-9]{9}", fullmatch=True))
+def test_the_rule_of_social_security_numbers_is_stdnums(digits: str) -> None:
+    expected = ssn.is_valid(digits) and len(set(digits)) > 1
+    assert ALL["ssn"].valid(digits) == expected
+
+
+@given(st.sampled_from(["4", "51", "2221", "2720", "37", "6011", "3528", "62", "36"]), st.integers(0, 10**14))
+def test_the_check_digit_of_cards_is_stdnums(head: str, rest: int) -> None:
+    size = {"37": 15, "36": 14}.get(head, 16) - 1
+    digits = (head + str(rest).zfill(15))[:size]
+    digits += luhn.calc_check_digit(digits)
+    assert ALL["credit_card"].valid(digits) == (len(set(digits)) > 1)
+    wrong = digits[:-1] + str((int(digits[-1]) + 1) % 10)
+    assert not ALL["credit_card"].valid(wrong)

@@ -6,7 +6,6 @@ after it are base32. A secret has no mark at
 all: forty characters of base64, so it must be called a secret or stand next to an id, and look random.
 """
 
-from collections import Counter
 from math import log2
 
 from privacy_assets.scan.detectors.masks import KeepPrefix, ends
@@ -35,7 +34,8 @@ def is_example(value: str) -> bool:
 
 def entropy(value: str) -> float:
     """Shannon's entropy in bits a character; forty random characters of base64 have 4.4 to 5.2."""
-    return -sum(n / len(value) * log2(n / len(value)) for n in Counter(value).values())
+    size = len(value)
+    return log2(size) - sum(count * log2(count) for count in map(value.count, set(value)) if count > 1) / size
 
 
 def looks_secret(value: str) -> bool:

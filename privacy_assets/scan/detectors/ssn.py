@@ -6,7 +6,7 @@ randomisation of 2011 that is all that can be said of a number, and there is no 
 without separators need a word.
 """
 
-from stdnum.us import ssn
+import re
 
 from privacy_assets.scan.detectors.masks import KeepLast
 from privacy_assets.scan.detectors.shape import (
@@ -33,12 +33,17 @@ def valid(value: str) -> bool:
     >>> valid("536-90-4399"), valid("078-05-1120"), valid("666-12-3456")
     (True, False, False)
     """
-    digits = "".join(character for character in value if character.isdigit())
-    return ssn.is_valid(digits) and digits not in _PUBLISHED and len(set(digits)) > 1
+    digits = value.translate(_SEPARATORS)
+    return (
+        _ISSUED.fullmatch(digits) is not None
+        and digits not in _PUBLISHED
+        and digits != digits[0] * len(digits)
+    )
 
 
-# 078-05-1120 and 219-09-9999 were printed on sample cards, 457-55-5462 in an advertisement (SSA history
-# pages).
+_SEPARATORS = str.maketrans("", "", "- .")
+_ISSUED = re.compile("(?!000|666|9)[0-9]{3}(?!00)[0-9]{2}(?!0000)[0-9]{4}")
+# 078-05-1120 and 219-09-9999 were printed on sample cards, 457-55-5462 in an advertisement (SSA history).
 _PUBLISHED = {"078051120", "219099999", "457555462"}
 
 SSN = Detector(

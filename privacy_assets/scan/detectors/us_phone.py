@@ -33,8 +33,11 @@ def _plausible(digits: Digits) -> Mask:
     return good
 
 
+_SEPARATORS = str.maketrans("", "", "()-./+ ")
+
+
 def _national(value: str) -> str:
-    return "".join(character for character in value if character.isdigit())[-10:]
+    return value.translate(_SEPARATORS)[-10:]
 
 
 @lru_cache(maxsize=1024)
