@@ -16,7 +16,7 @@ class Place(NamedTuple):
     column: str | None = None
     """The column's name, where the member has columns."""
     row: int | None = None
-    """From 1, the header not counted, where the member has rows."""
+    """From 1, the header not counted, where the member has rows; in a sheet, the number the sheet shows."""
 
 
 class Segment(Protocol):

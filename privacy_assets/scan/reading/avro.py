@@ -7,7 +7,7 @@ passed over; fastavro reads the records. A block is held whole.
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -32,7 +32,7 @@ _CODECS = {
     "xz": _BY_NAME["xz"],
     "zstandard": _BY_NAME["zstd"],
 }
-_Values = dict[str, tuple[list[bytes], list[int]]]
+_NO_LEAVES = frozenset({dict, list, tuple, type(None)})
 
 
 def recognise(head: bytes, name: str) -> bool:  # noqa: ARG001
@@ -116,41 +116,56 @@ def _recursive(schema: Any, within: tuple[str, ...]) -> bool:
 def _records(
     header: _Header, block: io.BytesIO, count: int, row: int, columns: Columns, walk: Walk
 ) -> Iterator[Segment]:
-    values: _Values = {}
-    for number in range(count):
-        _flatten("", header.read(block, header.schema, None), row + number, values)
-        if number % _RECORDS == _RECORDS - 1:
-            walk.clock.check()
-            yield from _segments(values, columns)
-            values = {}
-    yield from _segments(values, columns)
+    for start in range(0, count, _RECORDS):
+        walk.clock.check()
+        rows = range(row + start, row + min(start + _RECORDS, count))
+        records: list[Any] = []
+        try:
+            records.extend(header.read(block, header.schema, None) for _ in rows)
+        finally:  # those before a damaged one are whole
+            yield from _segments("", records, rows, columns)
     if block.read(1):
         raise Stop(Why.BROKEN, "a block of the Avro file holds more than its records")
 
 
-def _segments(values: _Values, columns: Columns) -> Iterator[Segment]:
-    for path, (texts, rows) in values.items():
-        ends = np.cumsum([len(text) + 1 for text in texts], dtype=np.int64)
+def _segments(path: str, values: Sequence[Any], rows: Sequence[int], columns: Columns) -> Iterator[Segment]:
+    """The leaves of ``values``, by their dotted paths."""
+    kinds = set(map(type, values))
+    if dict in kinds:
+        fields: dict[str, tuple[list[Any], list[int]]] = {}
+        for value, row in zip(values, rows, strict=False):
+            if type(value) is dict:
+                for name, inner in value.items():
+                    field = fields.setdefault(name, ([], []))
+                    field[0].append(inner)
+                    field[1].append(row)
+        for name, (inners, inner_rows) in fields.items():
+            yield from _segments(f"{path}.{name}" if path else name, inners, inner_rows, columns)
+    if kinds & {list, tuple}:
+        held = [
+            (inner, row)
+            for value, row in zip(values, rows, strict=False)
+            if type(value) in {list, tuple}
+            for inner in value
+        ]
+        yield from _segments(path, [inner for inner, _ in held], [row for _, row in held], columns)
+    if kinds - _NO_LEAVES:
+        leaves = [
+            (_text(value), row)
+            for value, row in zip(values, rows, strict=False)
+            if type(value) not in _NO_LEAVES
+        ]
+        ends = np.cumsum([len(text) + 1 for text, _ in leaves], dtype=np.int64)
         begins = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
-        data = b"\n".join(texts) + b"\n"
-        yield from columns.values(path, data, begins, np.array(rows, dtype=np.int64))
-
-
-def _flatten(path: str, value: Any, row: int, values: _Values) -> None:
-    """Adds the leaves of ``value`` to ``values``, by their dotted paths."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _flatten(f"{path}.{name}" if path else name, inner, row, values)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _flatten(path, inner, row, values)
-    elif value is not None:
-        texts, rows = values.setdefault(path or "value", ([], []))
-        texts.append(_text(value))
-        rows.append(row)
+        data = b"\n".join([text for text, _ in leaves]) + b"\n"
+        yield from columns.values(
+            path or "value", data, begins, np.array([row for _, row in leaves], dtype=np.int64)
+        )
 
 
 def _text(value: Any) -> bytes:
+    if type(value) is str:
+        return value.encode(errors="replace")
     if isinstance(value, bytes):
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e18:

@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import io
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import orc
 
-from privacy_assets.scan.reading import Limits
-from privacy_assets.scan.text import Place, Why
+from privacy_assets.scan.reading import Limits, read
+from privacy_assets.scan.text import Place, Unread, Why
 from tests.scan.reading.objects import VALUE, Forward, seen
 
 ROWS = 3000
@@ -123,6 +124,14 @@ def test_long_values_are_cut() -> None:
         Place(3_000_002, column="note", row=2),
         Place(3_000_016, column="note", row=4),
     ]
+
+
+def test_only_pieces_of_one_value_continue() -> None:
+    content = parquet(pa.table({"note": ["a" * 900_000, "b" * 900_000, "c" * 3_000_000, "d"]}))
+    pieces = [piece for piece in read(io.BytesIO(content), "") if not isinstance(piece, Unread)]
+    for piece, following in pairwise(pieces):
+        assert following.continues == (not piece.data.endswith(b"\n"))
+    assert any(piece.continues for piece in pieces)
 
 
 def test_a_dictionary_that_repeats_a_long_value_is_stopped() -> None:
