@@ -108,7 +108,7 @@ AWS_SECRET_ACCESS_KEY = Detector(
         Form(
             Literals((b"secret",), ignore_case=True),
             pattern(
-                rf"""secret (?: [_ .-]? key (?: [_ .-]? id)?)? [ \t"'`\\]{{0,4}} (?:[:=]{{1,2}}>?|>)
+                rf"""secret (?: [_ .-]? key (?: [_ .-]? id)?)? [ \t"'`\\]{{0,4}} (?:[:=]{{1,2}}>?|[,> \t])
                     [\s"'`\\]{{0,20}} {_FORTY}""",
                 ignore_case=True,
             ),
@@ -139,6 +139,7 @@ AWS_SECRET_ACCESS_KEY = Detector(
         "AKIA‹A-Z2-7×16›,⟦‹A-Za-z0-9/+×40›⟧",
         '{"id":"AKIA‹A-Z2-7×16›","key":"⟦‹A-Za-z0-9/+×40›⟧"}',
         "⟦‹A-Za-z0-9/+×40›⟧ of AKIA‹A-Z2-7×16›",
+        "--aws-secret-key ⟦‹A-Za-z0-9/+×40›⟧",
         "Secret access key: ⟦‹A-Za-z0-9/+×40›⟧",
         "  secretAccessKey: ⟦‹A-Za-z0-9/+×40›⟧",
     ),

@@ -91,8 +91,9 @@ _SAMPLES = listed(
     """
 )
 
-_START = r"(?<![A-Za-z0-9_+])(?<!\d[-.])(?<!\d{4}[ ])"
-_END = r"(?![A-Za-z0-9_]|-[A-Za-z0-9]|[.]\d|[ ]\d{4}(?!\d))"
+# Neither more digits nor, in tables of code points, more groups of four.
+_START = r"(?<![A-Za-z0-9_+])(?<!\d[-.])(?<![0-9A-F]{4}[ ])(?<![0-9A-F]{5}[ ])"
+_END = r"(?![A-Za-z0-9_]|-[A-Za-z0-9]|[.]\d|[ ][0-9A-F]{4,5}(?![0-9A-Za-z]))"
 _FIELD = (r"(?<![^,;\t|\"'\n\r>])", r"(?![^,;\t|\"'\n\r<])")
 
 CREDIT_CARD = Detector(
@@ -223,6 +224,7 @@ CREDIT_CARD = Detector(
         "uuid=45395787-6362-1486-4539-578763621486",
         "sha256=a4539578763621486f",
         "4539 5787 6362 1486 4539",
+        "20F3B 20F4C 561F 6218 6241 6242 6243 39D8 62CF",
         "1234567812345670",
         "card 0000000000000000",
         "epoch_ms=1760000000000",

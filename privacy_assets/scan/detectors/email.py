@@ -23,8 +23,8 @@ from privacy_assets.scan.detectors.shape import (
 # characters beyond U+FFFF are ancient scripts and pictures.
 _LETTER2 = r"(?:\xc3[\x80-\x96\x98-\xb6\xb8-\xbf]|[\xc4-\xd4][\x80-\xbf])"
 _LETTER3 = r"(?:(?:[\xe0\xe1\xe4-\xed][\x80-\xbf]|\xe3[\x81-\xbf])[\x80-\xbf])"
-_MAILBOX = rf"(?:[A-Za-z0-9_]|{_LETTER2}) (?:[A-Za-z0-9._%+-]|{_LETTER2}){{0,63}}"
-_LEAD = bytes([*b"._%+-", *string.ascii_letters.encode(), *string.digits.encode(), *range(0x80, 0x100)])
+_MAILBOX = rf"(?:[DLMOdlmo]')?(?:[A-Za-z0-9_]|{_LETTER2}) (?:[A-Za-z0-9._%+-]|{_LETTER2}){{0,63}}"
+_LEAD = bytes([*b"._%+-'", *string.ascii_letters.encode(), *string.digits.encode(), *range(0x80, 0x100)])
 _LABEL = rf"(?:[A-Za-z0-9]|{_LETTER2}|{_LETTER3}) (?:(?:[A-Za-z0-9-]|{_LETTER2}|{_LETTER3}){{0,62}}(?<!-))?"
 _TOP = rf"(?:[Xx][Nn]--[A-Za-z0-9-]{{2,59}}|[A-Za-z]{{2,24}}|(?:{_LETTER2}|{_LETTER3}){{2,24}})"
 
@@ -123,6 +123,8 @@ EMAIL = Detector(
         "mail to ⟦jane+news@mail.shop.co.uk⟧.",
         '{"email":"⟦j_doe-1@corp-mail.io⟧"}',
         "<⟦jane@example.org⟧>",
+        "'⟦jane@example.org⟧'",
+        "Pat <⟦o'brien@example.org⟧>",
         "mailto:⟦jane@example.org⟧?subject=x",
         "⟦jörg@müller.de⟧",
         "⟦user@例子.中国⟧",

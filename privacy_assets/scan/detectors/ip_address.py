@@ -62,6 +62,7 @@ def is_internal_ipv4(value: str) -> bool:
         or (a, b) in {(192, 168), (169, 254), (198, 18), (198, 19)}
         or (a == 100 and 64 <= b < 128)
         or (a, b, c) in {(192, 0, 2), (198, 51, 100), (203, 0, 113)}
+        or (a, b) in {(1, 3), (2, 5)}  # more often an object identifier: ISO's organisations, X.500
         or max(a, b, c, d) < 20
     )
 

@@ -23,7 +23,7 @@ _PLACEHOLDERS = listed(
     prompt input env var variable
     """
 )
-_CODE = re.compile(r"[A-Za-z_]\w*(?:(?:[.:]|->)+[A-Za-z_]\w*)+|[A-Za-z_]\w*\W*|[A-Z][A-Z0-9_]+|[\d.:]{1,5}")
+_CODE = re.compile(r"[A-Za-z_]\w*(?:(?:[.:]|->)+[A-Za-z_]\w*)+|[A-Za-z_]+\W*|[A-Z][A-Z0-9_]+|[\d.:]{1,5}")
 _REFERENCE = re.compile(r"[$%<{\[(@&*!#]|.*(?:\$\{|\{\{|%\(|%s|\(|\)|\[|\]|[*]{3}|[.]{3}|[xX]{4})")
 
 
@@ -33,7 +33,7 @@ def is_written_out(value: str) -> bool:
     >>> is_written_out("correct-horse-7"), is_written_out("${DB_PASSWORD}"), is_written_out("changeme")
     (True, False, False)
     """
-    plain = value.lower().strip("<>[]{}'\"")
+    plain = value.lower().strip("<>[]{}'\"").rstrip("0123456789!")
     return not (
         plain in _PLACEHOLDERS or _REFERENCE.match(value) or len(set(value)) < 4 or _CODE.fullmatch(value)
     )
@@ -79,6 +79,7 @@ PASSWORD = Detector(
         "DB_PASSWORD=⟦c0rrect-h0rse!⟧\n",
         '{"password": "⟦c0rrect-h0rse!⟧", "x": 1}',
         "password: ⟦c0rrect-h0rse!⟧\n",
+        "password: ⟦hunt3rs2⟧",
         "<password>⟦c0rrect-h0rse!⟧</password>",
         "Server=x;Uid=y;Pwd=⟦c0rrect-h0rse!⟧;",
         "login?user=x&password=⟦c0rrect-h0rse⟧&next=1",
@@ -87,6 +88,7 @@ PASSWORD = Detector(
         "password = os.environ['DB_PASSWORD']",
         "password: ${DB_PASSWORD}",
         "password=password",
+        "password=password1",
         "password: String",
         "password = user.password",
         'password = "********"',

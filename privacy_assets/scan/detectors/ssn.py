@@ -88,6 +88,7 @@ SSN = Detector(
         "soc sec",
         "socsec",
         "social",
+        "taxpayer",
         "taxpayer id",
         "tin",
     ),
