@@ -58,6 +58,21 @@ def test_a_value_over_two_segments_is_found_once_in_the_first() -> None:
         assert (finding.place.byte_offset, finding.length, finding.value) == (55, 11, "536-90-4399")
 
 
+@pytest.mark.parametrize("edge", [1 << 16, 1 << 17, 1 << 20])
+def test_a_number_stands_over_the_edge_of_a_block(edge: int) -> None:
+    for start in range(edge - 17, edge + 2):
+        (finding,) = found(SCANNER, b"x" * (start - 1) + b" 4539578763621486 " + b"x" * 100_000)
+        assert finding.place.byte_offset == start
+
+
+def test_what_a_taken_value_covers_is_not_found_in_the_next_window() -> None:
+    url = "://x:c0rrect!415-555-2671!b@db "
+    text = "".join(f"{url}{'.' * (n % 50)} " for n in range(6000))
+    findings = found(SMALL, text)
+    assert len(findings) == 6000
+    assert findings == found(SCANNER, text)
+
+
 def test_texts_do_not_run_into_one_another() -> None:
     segments = [Bytes(b"536-90-"), Bytes(b"4399", member="b"), Bytes(b"x", member="c")]
     assert list(SCANNER.scan(segments)) == []
