@@ -13,7 +13,7 @@ from privacy_assets.estate import Estate
 from privacy_assets.partitions import BUCKETS
 
 
-_LATE = timedelta(hours=12)
+_LATE = timedelta(hours=1)
 
 
 def _now() -> datetime:
