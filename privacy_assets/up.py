@@ -11,6 +11,8 @@ from rich.console import Console
 from privacy_assets.demo.command import last_nights, mornings, provision_estate
 from privacy_assets.demo.days import Plan
 from privacy_assets.demo.loading import load
+from privacy_assets.demo.samples import samples
+from privacy_assets.demo.scans import ask
 from privacy_assets.errors import Stopped
 from privacy_assets.machine.stack import HOST, Machine, machine
 
@@ -59,6 +61,7 @@ def _fill(whole: Machine, plan: Plan | None, say: Callable[[str], None]) -> list
         plan.lines(),
         progress=lambda loaded: say(f"writing sample records: {loaded.items:,} of {plan.records:,}"),
     )
+    ask(samples())
     unfinished.unlink()
     return mornings(plan.nights)
 

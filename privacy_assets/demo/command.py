@@ -22,6 +22,7 @@ from privacy_assets.machine.stack import Machine, machine
 
 if TYPE_CHECKING:
     from privacy_assets.demo.findings import Findings
+    from privacy_assets.demo.scans import Scanned
     from privacy_assets.estate import Estate
 
 RECORDS, NIGHTS = 20_000, 3
@@ -85,22 +86,35 @@ def demo(request: Request) -> int:
             pass  # whether it can be read is said before anything is started
     console = Console(stderr=True, highlight=False)
     with console.status("starting AWS and Dagster on this machine") as status:
-        found = _run(request, nights, plan, Stages(console, status))
-    _print(found, console, as_json=request.as_json)
-    return 1 if found.surprises else 0
+        found, scanned = _run(request, nights, plan, Stages(console, status))
+    surprises = [*found.surprises, *(scanned.surprises if scanned else ())]
+    _print(found, scanned, surprises, console, as_json=request.as_json)
+    return 1 if surprises else 0
 
 
-def _print(found: "Findings", console: Console, *, as_json: bool) -> None:
-    from privacy_assets.demo.findings import print_table
+def _print(
+    found: "Findings",
+    scanned: "Scanned | None",
+    surprises: Sequence[str],
+    console: Console,
+    *,
+    as_json: bool,
+) -> None:
+    from privacy_assets.demo.findings import print_table, short
+    from privacy_assets.demo.scans import print_scan
 
     if as_json:
-        sys.stdout.write(json.dumps(found.document(), indent=2) + "\n")
+        document = found.document() | ({"scan": scanned.document()} if scanned else {})
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        print_table(found, Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
-    for line in found.surprises:
+        out = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+        print_table(found, out)
+        if scanned is not None:
+            print_scan(scanned, out, short)
+    for line in surprises:
         console.print(f"[red]✗[/red] {line}", soft_wrap=True)
-    if found.expected is not None and not found.surprises:
-        console.print("[green]✓[/green] exactly the planted violations were found, on every night")
+    if found.expected is not None and not surprises:
+        console.print("[green]✓[/green] exactly what was planted was found, on every night and in the bucket")
 
 
 def last_nights(number: int, now: datetime | None = None) -> list[date]:
@@ -117,7 +131,9 @@ def mornings(nights: Sequence[date]) -> list[str]:
     return [(night + timedelta(days=1)).isoformat() for night in nights]
 
 
-def _run(request: Request, nights: Sequence[date], plan: Plan | None, stages: Stages) -> "Findings":
+def _run(
+    request: Request, nights: Sequence[date], plan: Plan | None, stages: Stages
+) -> tuple["Findings", "Scanned | None"]:
     request.state.mkdir(parents=True, exist_ok=True)
     _empty(request.state, STATE)
     succeeded = False
@@ -139,7 +155,7 @@ def _empty(directory: Path, parts: Sequence[str]) -> None:
 
 def _nights(
     request: Request, nights: Sequence[date], plan: Plan | None, stages: Stages, whole: Machine
-) -> "Findings":
+) -> tuple["Findings", "Scanned | None"]:
     table, _ = provision_estate(generated=plan is not None)
     stages.done(f"AWS at {whole.endpoint}, with all that the estate needs")
     loaded = _load(request, plan, nights[0], whole.endpoint, table, stages)
@@ -147,14 +163,26 @@ def _nights(
         f"{loaded.items:,} records written to {table}"
         + (f", {loaded.deletes:,} deleted" if loaded.deletes else "")
     )
-    whole.begin(mornings(nights))
-    stages.now("waiting for the schedule")
+    from privacy_assets.demo import scans
     from privacy_assets.demo.findings import read_findings
+    from privacy_assets.demo.samples import BUCKET, samples
     from privacy_assets.demo.watching import follow
 
-    follow(nights, stages.night, whole.children.check, LONGEST_SILENCE)
+    made = samples() if plan else None
+    if made is not None:
+        scans.ask(made)
+        stages.done(f"{len(made.objects)} sample objects in s3://{BUCKET}, and a scan asked for")
+    whole.begin(mornings(nights))
+    stages.now("waiting for the schedule")
+    alive = whole.children.check
+    follow(nights, stages.night, alive, LONGEST_SILENCE)
+    job = scans.follow(stages.now, alive, LONGEST_SILENCE) if made else None
+    if job is not None:
+        stages.done(f"scan of s3://{BUCKET}: {job['total_findings']:,} findings")
     stages.now("reading what was found")
-    return read_findings(nights, request.state / "reports", plan.expected if plan else None)
+    reports = request.state / "reports"
+    found = read_findings(nights, reports, plan.expected if plan else None)
+    return found, scans.read(job, made, reports) if job and made else None
 
 
 def provision_estate(*, generated: bool) -> tuple[str, bool]:

@@ -171,14 +171,14 @@ def print_table(found: Findings, console: Console) -> None:
         )
     console.print(table)
     for name, path in (("report", found.last.html), ("as JSON", found.last.json)):
-        console.print(f"{name + ':':8} {_short(path)}", soft_wrap=True, highlight=False)
+        console.print(f"{name + ':':8} {short(path)}", soft_wrap=True, highlight=False)
 
 
 def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1].rstrip(" ,;(") + "…"
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """The path from where we are, if it is below."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))

@@ -53,6 +53,7 @@ _RETRY = dg.RetryPolicy(max_retries=2, delay=15, backoff=dg.Backoff.EXPONENTIAL,
 _PARQUET = "application/vnd.apache.parquet"
 _TELL_SECONDS = 2.0
 _TREND = 30  # scans
+_FEW, _SMALL = 500, 32 << 20
 _READ = (State.CLEAN.value, State.FINDINGS.value)
 _BYTES_A_SECOND = 50e6  # of one core with all detectors, formats mixed; only an estimate rests on it
 
@@ -162,7 +163,7 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         total = _tally(done)
         job = Job(bucket, job_id, parts, buckets, lake, rules.scanner(), rules.rules.text)
         told = datetime.now(UTC)
-        with Workers(job, _processes()) as workers:
+        with Workers(job, _processes(left)) as workers:
             for tally in workers.scan(planned(left)):
                 total.add(tally)
                 if tally.failed:
@@ -477,9 +478,12 @@ def _counts(total: Tally) -> Mapping[str, int]:
     }
 
 
-def _processes() -> int:
-    text = settings.SCAN_PROCESSES.value()
-    return int(settings.SCAN_PROCESSES.number()) if text else len(os.sched_getaffinity(0))
+def _processes(work: pa.Table) -> int:
+    """As many as are set, or as there are cores; one where starting more would take longer than the work."""
+    if settings.SCAN_PROCESSES.value():
+        return int(settings.SCAN_PROCESSES.number())
+    small = work.num_rows < _FEW and sum(work["size"].to_pylist()) < _SMALL
+    return 1 if small else len(os.sched_getaffinity(0))
 
 
 def _parquet(table: pa.Table) -> bytes:
