@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from privacy_assets.scan.detectors.shape import Digits, Mask, Numbers
 
-Positions: TypeAlias = NDArray[np.int64]
+Positions: TypeAlias = NDArray[np.signedinteger[Any]]
 _Groups: TypeAlias = tuple[tuple[int, int], ...]
 
 _BLOCK = 1 << 16
@@ -25,18 +25,41 @@ _LONG = 6
 """Runs of so many digits are few; those of one form are looked for among them."""
 
 
-class Runs:
-    """The runs of digits of ``text``."""
+class Workspace:
+    """Memory that windows use one after the other: to ask the system for it each time costs more than the
+    work.
+    """
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self) -> None:
+        self.edges = np.empty(0, np.int32)
+        self.widths = np.empty(0, np.int32)
+        self.lengths = np.empty(0, np.uint8)
+        self.gaps = np.empty(0, np.uint8)
+
+    def reserve(self, size: int) -> None:
+        """Room for the edges of ``size`` bytes, at most one a byte and one more."""
+        if len(self.edges) <= size:
+            self.edges, self.widths = np.empty(size + 1, np.int32), np.empty(size + 1, np.int32)
+            self.lengths, self.gaps = np.empty(size + 1, np.uint8), np.empty(size + 1, np.uint8)
+
+
+class Runs:
+    """The runs of digits of ``text``. They are gone when the next are made in the same workspace."""
+
+    def __init__(self, text: bytes, workspace: Workspace) -> None:
         self.bytes = np.frombuffer(text, np.uint8)
-        edges = _edges(self.bytes)
+        workspace.reserve(len(text))
+        edges = workspace.edges[: _edges(self.bytes, workspace.edges)]
         self.starts: Positions = edges[::2]
         self.ends: Positions = edges[1::2]
         # Lengths of runs and of the gaps after them, alternating; 255 stands for all that are longer.
-        widths = np.minimum(edges[1:] - edges[:-1], 255).astype(np.uint8)
-        self.lengths = np.ascontiguousarray(widths[::2])
-        self.gaps = np.ascontiguousarray(widths[1::2])
+        widths = workspace.widths[: max(0, len(edges) - 1)]
+        np.subtract(edges[1:], edges[:-1], out=widths)
+        np.minimum(widths, 255, out=widths)
+        self.lengths = workspace.lengths[: len(self.starts)]
+        self.gaps = workspace.gaps[: max(0, len(self.starts) - 1)]
+        np.copyto(self.lengths, widths[::2], casting="unsafe")
+        np.copyto(self.gaps, widths[1::2], casting="unsafe")
         self._long: Positions | None = None
         self._of_length: dict[tuple[int, int], Mask] = {}
         self._small_gap: dict[int, Mask] = {}
@@ -113,19 +136,25 @@ class Runs:
         return self._small_gap[most]
 
 
-def _edges(text: NDArray[np.uint8]) -> Positions:
-    """Where a run of digits begins and, next, where it is over; and so on."""
-    found = []
+def _edges(text: NDArray[np.uint8], edges: Positions) -> int:
+    """Writes where a run of digits begins and, next, where it is over, and so on; answers how many those
+    are.
+    """
+    count = 0
     inside = False
     for at in range(0, len(text), _BLOCK):
         is_digit = (text[at : at + _BLOCK] - np.uint8(ord("0"))) < 10
         if is_digit[0] != inside:
-            found.append(np.array([at]))
-        found.append(np.flatnonzero(is_digit[1:] != is_digit[:-1]) + (at + 1))
+            edges[count] = at
+            count += 1
+        found = np.flatnonzero(is_digit[1:] != is_digit[:-1])
+        np.add(found, at + 1, out=edges[count : count + len(found)], casting="unsafe")
+        count += len(found)
         inside = bool(is_digit[-1])
     if inside:
-        found.append(np.array([len(text)]))
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+        edges[count] = len(text)
+        count += 1
+    return count
 
 
 def colons(text: bytes) -> list[int]:

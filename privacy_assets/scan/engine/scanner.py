@@ -24,7 +24,7 @@ from privacy_assets.scan.detectors import ALL, Confidence, Detector, Severity
 from privacy_assets.scan.detectors.shape import MAX_VALUE, Anywhere, Colons, Form, Literals, Numbers
 from privacy_assets.scan.engine.findings import Finding
 from privacy_assets.scan.engine.literals import Literal, matcher
-from privacy_assets.scan.engine.numbers import Runs, colons
+from privacy_assets.scan.engine.numbers import Runs, Workspace, colons
 from privacy_assets.scan.engine.surroundings import (
     Header,
     Words,
@@ -63,7 +63,7 @@ class Allowing(Protocol):
 
 
 class Scanner:
-    """Finds what ``detectors`` describe. Make one for each process; it may be pickled."""
+    """Finds what ``detectors`` describe. Make one for each process or thread; it may be pickled."""
 
     def __init__(
         self,
@@ -95,6 +95,7 @@ class Scanner:
         self._uses = [
             _Use.of(number, form) for number, detector in enumerate(self.detectors) for form in detector.forms
         ]
+        self._workspace = Workspace()
         by_literal: dict[Literal, list[int]] = defaultdict(list)
         for number, use in enumerate(self._uses):
             if isinstance(use.form.anchor, Literals):
@@ -194,7 +195,7 @@ class Scanner:
         for number, use in enumerate(self._uses):
             anchor = use.form.anchor
             if isinstance(anchor, Numbers):
-                runs = runs or Runs(window)
+                runs = runs or Runs(window, self._workspace)
                 yield number, runs.matching(anchor)
             elif isinstance(anchor, Colons):
                 yield number, colons(window)
