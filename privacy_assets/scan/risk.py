@@ -1,6 +1,6 @@
 """What a bucket's owner should look at: findings by detector, place and severity, and what has changed.
 
-Counts alone: no value, and no context, is in it.
+Counts alone: no value, and no context, is in it, and the names of objects are scrubbed.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privacy_assets.masking import scrub
 from privacy_assets.scan.objects import State
 from privacy_assets.scan.tables import UTC
 
@@ -131,7 +132,7 @@ def summarise(
         state_bytes=dict(zip(states["state"].to_pylist(), states["size_sum"].to_pylist(), strict=True)),
         reasons=dict(Counter(partly["why"].to_pylist()).most_common()),
         unread=[
-            (key, state, f"{why}: {detail}" if detail else why)
+            (scrub(key), state, scrub(f"{why}: {detail}" if detail else why))
             for key, state, why, detail in zip(
                 *(first[name].to_pylist() for name in ("key", "state", "why", "detail")), strict=True
             )
@@ -187,7 +188,7 @@ def _places(opened: pa.Table) -> list[PlaceLine]:
         prefix = _prefix(key, depth)
         counts[prefix][severity] += number
         keys[prefix].add(key)
-    lines = [PlaceLine(prefix, len(keys[prefix]), dict(count)) for prefix, count in counts.items()]
+    lines = [PlaceLine(scrub(prefix), len(keys[prefix]), dict(count)) for prefix, count in counts.items()]
     return sorted(lines, key=_weight)[:PREFIXES]
 
 

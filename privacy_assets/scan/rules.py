@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from privacy_assets.errors import UserError
+from privacy_assets.scan.custom import AllowList, load_custom
 from privacy_assets.scan.detectors import ALL, Detector
 from privacy_assets.scan.engine import Scanner
 from privacy_assets.scan.plan import Rules
@@ -13,18 +14,18 @@ from privacy_assets.scan.reading import VERSION
 
 @dataclass(frozen=True)
 class RuleSet:
-    """The rules of one scan."""
+    """The rules of one scan: all ``detectors`` compete, ``only`` some of them are reported."""
 
     detectors: Sequence[Detector]
+    allow: AllowList | None = None
     only: Collection[str] | None = None
 
     @property
     def rules(self) -> Rules:
         """What a later scan compares."""
-        chosen = {
-            one.name: one.version for one in self.detectors if self.only is None or one.name in self.only
-        }
-        return Rules(chosen, "", VERSION)
+        chosen = [one for one in self.detectors if self.only is None or one.name in self.only]
+        allow = self.allow.fingerprint if self.allow else ""
+        return Rules({one.name: one.version for one in chosen}, allow, VERSION)
 
     @property
     def titles(self) -> Mapping[str, str]:
@@ -33,17 +34,21 @@ class RuleSet:
 
     def scanner(self) -> Scanner:
         """A scanner by these rules."""
-        return Scanner(self.detectors, only=self.only)
+        return Scanner(self.detectors, only=self.only, allow=self.allow)
 
 
 def load_rules(path: Path | None, only: Sequence[str] = ()) -> RuleSet:
-    """The built-in detectors and those of the file at ``path``; to report all, or ``only`` some.
+    """The built-in detectors and what the file at ``path`` adds; to report all, or ``only`` some.
 
-    Raises UserError for a file that can't be used, with the line, and for detectors that there are none of.
+    Raises CustomError for a file that can't be used, with the line, and UserError for detectors that there
+    are none of.
     """
-    detectors = tuple(ALL.values())
-    names = {detector.name for detector in detectors}
+    detectors, allow = tuple(ALL.values()), None
+    if path is not None:
+        custom = load_custom(path)
+        detectors, allow = (*detectors, *custom.detectors), custom.allow
+    names = sorted(detector.name for detector in detectors)
     for name in only:
         if name not in names:
-            raise UserError(f"--detectors: {name!r}, expected some of {', '.join(sorted(names))}")
-    return RuleSet(detectors, frozenset(only) or None)
+            raise UserError(f"--detectors: {name!r}, expected some of {', '.join(names)}")
+    return RuleSet(detectors, allow, frozenset(only) or None)

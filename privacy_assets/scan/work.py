@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -22,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from privacy_assets.scan.engine import Finding, Scanner
-from privacy_assets.scan.objects import Listed, Outcome, State, Store, scan_object
+from privacy_assets.scan.objects import ATTEMPTS, Listed, Outcome, State, Store, scan_object
 from privacy_assets.scan.plan import OBJECT_BYTES
 from privacy_assets.scan.reading import Limits
 from privacy_assets.scan.tables import FINDING_COLUMNS, OBJECT_COLUMNS
@@ -134,9 +135,7 @@ class Workers:
 
     def __enter__(self) -> "Workers":
         if self._count > 1:
-            self._pool = ProcessPoolExecutor(
-                self._count, self._context, initializer=_begin, initargs=(self._job, self._read)
-            )
+            self._pool = self._started(self._count)
         else:
             _begin(self._job, self._read)
         return self
@@ -145,6 +144,9 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
+    def _started(self, count: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(count, self._context, initializer=_begin, initargs=(self._job, self._read))
+
     @property
     def bytes_read(self) -> int:
         """Stored bytes read by all processes so far, of unfinished objects too."""
@@ -152,22 +154,60 @@ class Workers:
 
     def scan(self, items: Iterable[Planned], tick: Callable[[], None] | None = None) -> Iterator[Tally]:
         """Scan ``items``; a tally for each batch when its parts are in the lake. ``tick`` is called about
-        twice a second while there is nothing new. Raises what no object is to blame for.
+        twice a second while there is nothing new. An object that ends its process three times has failed, and
+        the rest goes on. Raises what no object is to blame for.
         """
         work = batches(items)
         if self._pool is None:
             yield from map(_scan_batch, work)
             return
-        pending: set[Future[Tally]] = {
-            self._pool.submit(_scan_batch, batch) for batch in islice(work, 2 * self._count)
-        }
-        while pending:
-            done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+        pending: dict[Future[Tally], list[Planned]] = {}
+        while True:
+            for batch in islice(work, 2 * self._count - len(pending)):
+                pending[self._pool.submit(_scan_batch, batch)] = batch
+            if not pending:
+                return
+            done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
             if not done and tick is not None:
                 tick()
-            pending |= {self._pool.submit(_scan_batch, batch) for batch in islice(work, len(done))}
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                done = set(pending)  # they all end with it, or have ended before
+            suspects: list[Planned] = []
             for future in done:
-                yield future.result()
+                batch = pending.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    suspects += batch
+                else:
+                    yield future.result()
+            if suspects:
+                yield from self._one_by_one(suspects)
+                self._pool = self._started(self._count)
+
+    def _one_by_one(self, suspects: Iterable[Planned]) -> Iterator[Tally]:
+        """A process has died, and nobody knows of which object: each is read by itself."""
+        pool = self._started(1)
+        try:
+            for item in suspects:
+                for _ in range(ATTEMPTS):
+                    try:
+                        yield pool.submit(_scan_batch, [item]).result()
+                        break
+                    except BrokenProcessPool:
+                        pool = self._started(1)
+                else:
+                    yield _crashed(self._job, item)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _crashed(job: Job, item: Planned) -> Tally:
+    """Put on record that ``item`` ends the process that reads it."""
+    why, detail = "crashed", "its process ended, of memory or in a library"
+    parts = _Parts(job)
+    parts.end(Outcome(item, State.FAILED, why, detail, attempts=ATTEMPTS), item.only)
+    parts.flush()
+    failed = Failed(item.key, item.etag, why, detail, ATTEMPTS)
+    return Tally(Counter({State.FAILED.value: 1}), 0, item.size, [failed])
 
 
 @dataclass

@@ -388,3 +388,56 @@ def killing(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
 
 def stop_killing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "scan_object", work._living)  # type: ignore[attr-defined]
+
+
+def test_own_detectors_and_what_is_allowed(
+    scans: Scans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "detectors.yaml"
+    monkeypatch.setenv("PRIVACY_ASSETS_DETECTORS", str(rules))
+    rules.write_text(
+        "detectors:\n"
+        "  - {name: employee_id, title: Employee number, pattern: 'EMP-[0-9]{6}', severity: high}\n"
+        "allow:\n"
+        "  - {path: 'fixtures/*', reason: 'test data, made up', expires: 2999-12-31}\n"
+    )
+    scans.put("fixtures/a.txt", f"ssn={SSN}\n")
+    scans.put("real/b.txt", f"ssn={SSN} EMP-104417\n")
+    scans.put("real/clean.txt", "nothing\n")
+    scans.scan()
+    columns = ("key", "detector", "status", "allowed_because")
+    assert [tuple(row.values()) for row in scans.findings(*columns)] == [
+        ("fixtures/a.txt", "ssn", "allowed", "test data, made up"),
+        ("real/b.txt", "ssn", "open", None),
+        ("real/b.txt", "employee_id", "open", None),
+    ]
+    read: list[str] = []
+    counted(monkeypatch, read)
+    rules.write_text(rules.read_text().replace("2999-12-31", "2020-01-31"))
+    scans.scan()
+    assert sorted(read) == ["fixtures/a.txt", "real/b.txt"]  # the allow list can't concern the others
+    assert [row["status"] for row in scans.findings("status", "key", "byte_offset")] == ["open"] * 3
+
+
+def test_rules_that_cannot_be_read_fail_before_anything_is_listed(
+    scans: Scans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "detectors.yaml"
+    rules.write_text("detectors:\n  - {name: Bad}\n")
+    monkeypatch.setenv("PRIVACY_ASSETS_DETECTORS", str(rules))
+    result = scans.scan(fails=True)
+    (failure,) = (event for event in result.all_events if event.event_type_value == "STEP_FAILURE")
+    assert failure.step_key == "scan.scan_plan"
+    assert f"{rules}:2: detectors.0.name: 'Bad'" in str(failure.step_failure_data.error)
+
+
+def test_keys_that_name_a_person_are_masked_where_people_look(scans: Scans) -> None:
+    scans.put(f"users/{EMAIL}/torn.gz", b"\x1f\x8b\x08\x00torn")
+    scans.put(f"users/{EMAIL}/a.txt", f"ssn={SSN}\n")
+    result = scans.scan()
+    told = "".join(str(event) for event in result.all_events)
+    lake = scans.house.lake
+    shown = b"".join(lake.read(item.key) for item in lake.list("scan/"))
+    assert EMAIL not in told
+    assert EMAIL.encode() not in shown
+    assert f"users/{EMAIL}/a.txt" in scans.objects()
