@@ -249,6 +249,42 @@ def scan(
     raise typer.Exit(run(request))
 
 
+class _Status(StrEnum):
+    open = "open"
+    gone = "gone"
+    allowed = "allowed"
+    all = "all"
+
+
+@app.command()
+def findings(
+    bucket: Annotated[str, typer.Argument(metavar="BUCKET", help="A bucket that has been scanned.")],
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header.")] = False,
+    as_sarif: Annotated[bool, typer.Option("--sarif", help="One SARIF 2.1.0 log.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON object a line (if not told otherwise).")
+    ] = False,
+    status: Annotated[_Status, typer.Option(help="Which findings.")] = _Status.open,
+) -> None:
+    """Export what the scans of a bucket have found, masked as it is stored.
+
+    Talks to the AWS of the environment: the account of your profile, or local AWS after
+    `eval $(privacy-assets aws env)`.
+
+    Examples:
+
+        privacy-assets findings my-bucket --csv > findings.csv
+
+        privacy-assets findings my-bucket --sarif --status all > findings.sarif
+    """
+    from privacy_assets.scanning import export
+
+    forms = [name for name, wanted in (("json", as_json), ("csv", as_csv), ("sarif", as_sarif)) if wanted]
+    if len(forms) > 1:
+        raise UserError(f"--{forms[0]} and --{forms[1]}: expected one of them, not both")
+    export(bucket, forms[0] if forms else "json", status.value)
+
+
 @estate_app.command("check")
 def estate_check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array of the differences.")] = False,

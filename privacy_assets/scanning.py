@@ -34,6 +34,7 @@ from privacy_assets.scan.export import csv_rows, json_lines, record, sarif
 from privacy_assets.scan.files import Files, files
 from privacy_assets.scan.objects import Listed, Outcome, State, Store, scan_object
 from privacy_assets.scan.rules import RuleSet, load_rules
+from privacy_assets.scan.tables import FINDINGS, OBJECTS
 from privacy_assets.scan.work import Job, Planned, Workers, finding_row
 
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -106,6 +107,35 @@ def scan(request: Request) -> int:
         _print_table(told)
     _print_unread(told, errors)
     return 1 if worst >= SEVERITIES.index(request.fail_on) else 0
+
+
+def export(bucket: str, form: str, status: str) -> None:
+    """Print the stored findings of ``bucket`` with ``status`` (``all``: any): ``json``, ``csv``, ``sarif``.
+
+    Raises UserError when the bucket was never scanned.
+    """
+    from privacy_assets.query import require_aws
+    from resources import settings
+    from resources.iceberg import IcebergResource
+
+    require_aws()
+    iceberg = IcebergResource(database=settings.GLUE_DATABASE.value(), bucket=settings.LAKE_BUCKET.value())
+    if not iceberg.exists(OBJECTS) or (bucket,) not in iceberg.count(OBJECTS, ["bucket"]):
+        raise UserError(f"{bucket}: never scanned, expected a bucket with a materialized scan/findings")
+    where: dict[str, list[str]] = {"bucket": [bucket]} | ({} if status == "all" else {"status": [status]})
+    table = iceberg.read(FINDINGS, where=where).sort_by([("key", "ascending"), ("byte_offset", "ascending")])
+    found = (
+        record(f"s3://{bucket}/{row['key']}", row)
+        for batch in table.to_batches()
+        for row in batch.to_pylist()
+    )
+    if form == "csv":
+        csv_rows(found, sys.stdout)
+    elif form == "sarif":
+        path = settings.DETECTORS.value()
+        sarif(found, load_rules(Path(path) if path else None).titles, version("privacy-assets"), sys.stdout)
+    else:
+        json_lines(found, sys.stdout)
 
 
 def _flushed(records: Iterator[Record], out: TextIO) -> Iterator[Record]:

@@ -68,6 +68,10 @@ class IcebergResource(dg.ConfigurableResource[Any]):
                     raise
                 _wait(attempt)
 
+    def exists(self, name: str) -> bool:
+        """Whether there is such a table."""
+        return self._load(name) is not None
+
     def replace(self, name: str, where: Where, batches: Callable[[], Iterable["pa.RecordBatch"]]) -> int:
         """Put the rows of ``batches()`` in the place of those that meet ``where``, in one commit.
 

@@ -12,7 +12,7 @@ from privacy_assets.cli import run
 from privacy_assets.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
-COMMANDS = [["demo"], ["up"], ["scan"], ["athena"], ["estate", "check"], ["estate", "show"]]
+COMMANDS = [["demo"], ["up"], ["scan"], ["findings"], ["athena"], ["estate", "check"], ["estate", "show"]]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

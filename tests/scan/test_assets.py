@@ -13,6 +13,7 @@ import pytest
 import requests
 from stdnum import luhn
 
+from privacy_assets.cli import run
 from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan import assets, work
 from privacy_assets.scan.assets import FINDINGS_KEY, JOB_TAG, OBJECTS_KEY, RISK_KEY, SCAN_JOB
@@ -441,3 +442,25 @@ def test_keys_that_name_a_person_are_masked_where_people_look(scans: Scans) -> N
     assert EMAIL not in told
     assert EMAIL.encode() not in shown
     assert f"users/{EMAIL}/a.txt" in scans.objects()
+
+
+def test_stored_findings_are_exported(
+    scans: Scans, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = scans.house.names
+    monkeypatch.setenv("PRIVACY_ASSETS_GLUE_DATABASE", names.database)
+    monkeypatch.setenv("PRIVACY_ASSETS_LAKE_BUCKET", names.bucket)
+    assert run(["findings", scans.bucket]) == 2
+    assert f"{scans.bucket}: never scanned" in capsys.readouterr().err
+    scans.put("a.txt", f"ssn={SSN} {EMAIL}\n")
+    scans.scan()
+    capsys.readouterr()
+    assert run(["findings", scans.bucket]) == 0
+    out = capsys.readouterr().out
+    assert [json.loads(line)["detector"] for line in out.splitlines()] == ["ssn", "email"]
+    assert json.loads(out.splitlines()[0])["source"] == f"s3://{scans.bucket}/a.txt"
+    assert run(["findings", scans.bucket, "--sarif"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["runs"]
+    assert [result["ruleId"] for result in told["results"]] == ["ssn", "email"]
+    assert run(["findings", scans.bucket, "--csv", "--status", "gone"]) == 0
+    assert capsys.readouterr().out.startswith("source,member,detector,byte_offset,length,line")
