@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from privacy_assets.estate import Bucket, Estate
@@ -23,7 +24,7 @@ from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan import commit as committing
 from privacy_assets.scan import inventory, page, risk
 from privacy_assets.scan.objects import State
-from privacy_assets.scan.plan import KNOWN, LISTING, Plan, Rules, chosen, listing, plan, shards
+from privacy_assets.scan.plan import KNOWN, Plan, Rules, chosen, listing, plan, shards
 from privacy_assets.scan.rules import RuleSet, load_rules
 from privacy_assets.scan.tables import (
     FINDING_COLUMNS,
@@ -32,7 +33,7 @@ from privacy_assets.scan.tables import (
     OBJECTS,
     PARTITION_BY,
 )
-from privacy_assets.scan.work import Failed, Job, Tally, Workers, planned
+from privacy_assets.scan.work import OBJECT_PART, Failed, Job, Tally, Workers, planned
 from resources import settings
 from resources.buckets import BucketsResource, ObjectUnreadable
 from resources.iceberg import IcebergResource
@@ -134,7 +135,11 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         )
         for number, shard in enumerate(dealt):
             lake.write(f"{base}{_shard(number)}.parquet", _parquet(shard), _PARQUET)
-        scan_jobs.begin(job_id, context.run.run_id, made.listed, work.num_rows, len(dealt))
+        before = done.filter(pc.equal(done["job_id"], job_id))
+        queued = work.num_rows + before.num_rows
+        scan_jobs.begin(job_id, context.run.run_id, made.listed, queued, len(dealt))
+        if before.num_rows:
+            scan_jobs.advance(job_id, "before", before.num_rows, _counts(_tally(before)))
         _tell_plan(context, made, work.num_rows, done.num_rows, len(dealt))
         for number in range(len(dealt)):
             yield dg.DynamicOutput(None, mapping_key=_shard(number))
@@ -157,7 +162,8 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         shard = str(context.get_mapping_key())
         rules = _rules()
         work = _read_parquet(lake, f"{folder(bucket)}jobs/{job_id}/{shard}.parquet")
-        parts = f"{folder(bucket)}parts/{job_id}/{shard}/"
+        # A run that is tried again finds its own parts here; those of others were left out of its plan.
+        parts = f"{folder(bucket)}parts/{job_id}/{context.run.root_run_id or context.run.run_id}/{shard}/"
         done = _done(lake, bucket, rules.rules, parts)
         left = _without(work, done)
         total = _tally(done)
@@ -200,7 +206,7 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
             [_read_parquet(lake, part.key) for part in parts if "/objects-" in part.key],
             [_read_parquet(lake, part.key) for part in parts if "/findings-" in part.key],
         )
-        gone = _read_parquet(lake, f"{base}gone.parquet")["key"].to_pylist()
+        gone = _gone(lake, f"{base}gone.parquet")
         only = {"bucket": [bucket]}
         if new.objects.num_rows or gone:
 
@@ -437,7 +443,7 @@ def _listing(buckets: BucketsResource, where: Bucket, prefix: str) -> pa.Table:
 
 def _done(lake: LakeResource, bucket: str, rules: Rules, parts: str = "") -> pa.Table:
     """The objects that an earlier try has put into parts. Parts that were made by other rules are dropped."""
-    found = [LISTING.empty_table()]
+    found = [OBJECT_PART.empty_table()]
     for item in list(lake.list(parts or f"{folder(bucket)}parts/")):
         if "/objects-" in item.key:
             part = _read_parquet(lake, item.key)
@@ -445,10 +451,8 @@ def _done(lake: LakeResource, bucket: str, rules: Rules, parts: str = "") -> pa.
                 lake.delete([item.key])
             else:
                 found.append(part)
-    done = pa.concat_tables(found, promote_options="default")
-    if "state" not in done.column_names:
-        return done
-    return done.filter(pa.compute.not_equal(done["state"], State.FAILED.value))
+    done = pa.concat_tables(found)
+    return done.filter(pc.not_equal(done["state"], State.FAILED.value))
 
 
 def _without(work: pa.Table, done: pa.Table) -> pa.Table:
@@ -461,11 +465,7 @@ def _without(work: pa.Table, done: pa.Table) -> pa.Table:
 
 
 def _tally(done: pa.Table) -> Tally:
-    total = Tally()
-    if "state" in done.column_names:
-        total.states.update(done["state"].to_pylist())
-        total.findings = sum(done["findings"].to_pylist())
-    return total
+    return Tally(Counter(done["state"].to_pylist()), sum(done["findings"].to_pylist()))
 
 
 def _counts(total: Tally) -> Mapping[str, int]:
@@ -484,6 +484,14 @@ def _processes(work: pa.Table) -> int:
         return int(settings.SCAN_PROCESSES.number())
     small = work.num_rows < _FEW and sum(work["size"].to_pylist()) < _SMALL
     return 1 if small else len(os.sched_getaffinity(0))
+
+
+def _gone(lake: LakeResource, key: str) -> list[str]:
+    """The keys that the plan no longer found; none when this commit was made before, and cleaned up."""
+    try:
+        return list(_read_parquet(lake, key)["key"].to_pylist())
+    except FileNotFoundError:
+        return []
 
 
 def _parquet(table: pa.Table) -> bytes:

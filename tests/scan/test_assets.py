@@ -18,6 +18,8 @@ from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan import assets, work
 from privacy_assets.scan.assets import FINDINGS_KEY, JOB_TAG, OBJECTS_KEY, RISK_KEY, SCAN_JOB
 from resources.buckets import BucketsResource
+from resources.iceberg import IcebergResource
+from resources.s3 import LakeResource
 from tests.house import House, client
 
 SSN = "-".join(("536", "90", "4399"))
@@ -367,7 +369,54 @@ def test_a_killed_scan_goes_on_where_it_was(scans: Scans, monkeypatch: pytest.Mo
     assert len(read) == 30 - len(finished)
     assert len(scans.findings()) == 30
     assert len({row["key"] for row in scans.findings()}) == 30
-    assert scans.job("job")["succeeded"] == 30
+    job = scans.job("job")
+    assert (job["succeeded"], job["to_read"], job["progress_percent"]) == (30, 30, 100)
+
+
+def test_a_commit_that_died_at_its_end_is_made_good(scans: Scans, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two of its writes: the tables, the summary, the traces."""
+    scans.put("a.txt", f"ssn={SSN}\n")
+    scans.put("b.txt", "clean\n")
+    original = {name: getattr(LakeResource, name) for name in ("write", "delete")}
+    replace = IcebergResource.replace
+
+    def dies(after: int) -> None:
+        steps = Counter[str]()
+
+        def step() -> None:
+            steps["done"] += 1
+            if steps["done"] > after:
+                raise Killed
+
+        def replacing(self: Any, *arguments: Any) -> Any:
+            step()
+            return replace(self, *arguments)
+
+        def writing(self: Any, key: str, *arguments: Any) -> Any:
+            if "/scans/" in key:
+                step()
+            return original["write"](self, key, *arguments)
+
+        def deleting(self: Any, keys: Any) -> Any:
+            step()
+            return original["delete"](self, keys)
+
+        monkeypatch.setattr(IcebergResource, "replace", replacing)
+        monkeypatch.setattr(LakeResource, "write", writing)
+        monkeypatch.setattr(LakeResource, "delete", deleting)
+
+    for after in range(5):
+        dies(after)
+        with pytest.raises(Killed):
+            scans.scan("job")
+    monkeypatch.undo()
+    scans.scan("job")
+    assert scans.findings("key", "detector", "status") == [
+        {"key": "a.txt", "detector": "ssn", "status": "open"}
+    ]
+    assert set(scans.objects()) == {"a.txt", "b.txt"}
+    assert list(scans.house.lake.list(f"scan/{scans.bucket}/parts/")) == []
+    assert list(scans.house.lake.list(f"scan/{scans.bucket}/jobs/")) == []
 
 
 _scan_object: Callable[..., Any] = work.scan_object
