@@ -20,7 +20,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from local_aws import athena, dynamodb, eventbridge, glue, objects, replay, s3, s3_events, sqs
+from local_aws import athena, dynamodb, eventbridge, glue, objects, pipes, replay, s3, s3_events, sqs
 from local_aws.context import Context
 from local_aws.control import SERVICE
 from local_aws.http import HttpServer
@@ -29,7 +29,7 @@ from local_aws.process import DEFAULT_PORT
 from local_aws.settings import StartError
 from local_aws.store import Store
 
-ENGINES = (s3, s3_events, eventbridge, sqs, dynamodb, glue, athena)
+ENGINES = (s3, s3_events, eventbridge, sqs, dynamodb, pipes, glue, athena)
 
 _OPEN_FILES = 65_536
 
