@@ -28,7 +28,9 @@ def governed_estate() -> Estate:
 
 def table_shapes(estate: Estate) -> list[TableShape]:
     """The DynamoDB tables that the estate governs."""
-    return [TableShape(table.name, table.table, _keys(table)) for table in estate.tables]
+    return [
+        TableShape(table.name, table.table, _keys(table), table.retention_days) for table in estate.tables
+    ]
 
 
 def _keys(table: Table) -> tuple[tuple[str, KeyType], ...]:

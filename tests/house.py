@@ -15,11 +15,13 @@ import yaml
 
 from privacy_assets.definitions import build
 from privacy_assets.estate import Estate, load_estate
+from privacy_assets.governed import table_shapes
 from resources.athena import AthenaResource
 from resources.dynamodb import ExportsResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
-from resources.provision import Names, TableShape, provision
+from resources.provision import Names, provision
+from resources.provision_archive import ArchiveNames
 from resources.s3 import LakeResource
 from resources.sqs import ExportQueueResource
 
@@ -49,6 +51,19 @@ def event(log_id: str, subject: str = "subject-1", **attributes: dict[str, Any])
     return {"log_id": {"S": log_id}, "subject_id": {"S": subject}, **attributes}
 
 
+def archive_names(unique: str) -> ArchiveNames:
+    return ArchiveNames(
+        bucket=f"archive-{unique}",
+        key=f"alias/archive-{unique}",
+        queue=f"deletions-{unique}",
+        dead_letters=f"deletions-dead-{unique}",
+        pipe_dead_letters=f"pipe-dead-{unique}",
+        pipe_role=f"arn:aws:iam::123456789012:role/pipes-{unique}",
+        erasures=f"erasures-{unique}",
+        topic=f"alerts-{unique}",
+    )
+
+
 @dataclass
 class House:
     """One estate on local AWS."""
@@ -66,6 +81,8 @@ class House:
         folder: Path,
         columns: Mapping[str, Any] = EVENTS,
         nouns: Iterable[str] = ("events",),
+        archive: bool = False,
+        **fields: Any,
     ) -> "House":
         names = Names(
             bucket=f"lake-{unique}",
@@ -76,6 +93,7 @@ class House:
             dead_letters=f"dead-{unique}",
             topic=f"alerts-{unique}",
             rule=f"complete-{unique}",
+            archive=archive_names(unique) if archive else None,
         )
         tables = [
             {
@@ -85,14 +103,16 @@ class House:
                 "subject_key": "subject_id",
                 "owner": "team:privacy",
                 "columns": dict(columns),
+                **fields,
             }
             for noun in nouns
         ]
         path = folder / "estate.yaml"
         path.write_text(yaml.safe_dump({"tables": tables}))
         requests.post(f"{endpoint}/_local/dynamodb/settings", json={"export_seconds": 0}, timeout=60)
-        provision([TableShape(str(t["name"]), str(t["table"]), (("log_id", "S"),)) for t in tables], names)
-        return cls(endpoint, names, load_estate(path), dg.DagsterInstance.ephemeral())
+        estate = load_estate(path)
+        provision(table_shapes(estate), names)
+        return cls(endpoint, names, estate, dg.DagsterInstance.ephemeral())
 
     @property
     def resources(self) -> dict[str, Any]:
