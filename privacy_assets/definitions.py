@@ -9,22 +9,29 @@ from typing import Any
 
 import dagster as dg
 
+from privacy_assets.archive.assets import archive_assets
 from privacy_assets.audit.assets import audit_assets
 from privacy_assets.audit.definition import Audit, load_audits
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
-from privacy_assets.jobs import snapshot_jobs
+from privacy_assets.jobs import archive_job, snapshot_jobs
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
+from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
+from resources.deletions import DeletionQueueResource
 from resources.dynamodb import ExportsResource
+from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.s3 import LakeResource
 from resources.sns import AlertResource
 from resources.sqs import ExportQueueResource
+from resources.streams import StreamsResource
 from schedules.nightly_exports import nightly_exports_schedule
 from sensors.alerts import alert_sensors
+from sensors.archive_alerts import archive_alerts_sensor
+from sensors.deletions import deletions_sensor
 from sensors.export_complete import export_complete_sensor
 from sensors.late_snapshots import late_snapshots_sensor
 
@@ -46,6 +53,16 @@ def default_resources() -> dict[str, Any]:
             queue=settings.EXPORT_QUEUE.source(), dead_letters=settings.EXPORT_DEAD_LETTER_QUEUE.source()
         ),
         "alerts": AlertResource(topic_arn=settings.ALERT_TOPIC_ARN.source()),
+        "archive": ArchiveResource(bucket=settings.ARCHIVE_BUCKET.source()),
+        "deletion_queue": DeletionQueueResource(
+            queue=settings.DELETION_QUEUE.source(),
+            dead_letters=settings.DELETION_DEAD_LETTER_QUEUE.source(),
+            pipe_dead_letters=settings.PIPE_DEAD_LETTER_QUEUE.source(),
+        ),
+        "erasures": ErasuresResource(
+            table=settings.ERASURE_TABLE.source(), key_id=settings.ARCHIVE_KEY.source()
+        ),
+        "streams": StreamsResource(),
     }
 
 
@@ -54,15 +71,22 @@ def build(
 ) -> dg.Definitions:
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
+    archive = archive_job()
     return dg.Definitions(
         assets=dg.with_source_code_references(
-            [*snapshot_assets(estate), *(audit_assets(estate, audits) if audits else ())]
+            [
+                *snapshot_assets(estate),
+                *(audit_assets(estate, audits) if audits else ()),
+                *archive_assets(estate),
+            ]
         ),
-        jobs=[exports, audit],
+        jobs=[exports, audit, archive],
         schedules=[nightly_exports_schedule(exports)],
         sensors=[
             export_complete_sensor(estate, exports, audit),
             *alert_sensors(),
+            archive_alerts_sensor(),
+            deletions_sensor(archive),
             late_snapshots_sensor(estate),
         ],
         resources={**default_resources(), **(resources or {})},

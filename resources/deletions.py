@@ -63,9 +63,9 @@ class DeletionQueueResource(dg.ConfigurableResource[Any]):
         messages = _receive(self.dead_letters, 0, reasons=True, visibility=0)
         return sorted({message.reason or "none" for message in messages[:limit]})
 
-    def depths(self) -> dict[str, int]:
-        """How many messages each queue holds, in flight or not, by the queue's name; approximately."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    def depths(self, *, in_flight: bool = True) -> dict[str, int]:
+        """How many messages each queue holds, by the queue's name; approximately."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"][: 1 + in_flight]
         found = {}
         for queue in (self.queue, self.dead_letters, self.pipe_dead_letters):
             request = {"QueueUrl": _url(queue), "AttributeNames": names}

@@ -16,8 +16,11 @@ import yaml
 from privacy_assets.definitions import build
 from privacy_assets.estate import Estate, load_estate
 from privacy_assets.governed import table_shapes
+from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
+from resources.deletions import DeletionQueueResource
 from resources.dynamodb import ExportsResource
+from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.provision import Names, provision
@@ -123,6 +126,21 @@ class House:
             "athena": self.athena,
             "iceberg": IcebergResource(database=self.names.database, bucket=self.names.bucket),
             "export_queue": ExportQueueResource(queue=self.names.queue, dead_letters=self.names.dead_letters),
+            **self.archive_resources,
+        }
+
+    @property
+    def archive_resources(self) -> dict[str, Any]:
+        """What the archive needs, in a house that was built with one."""
+        names = self.names.archive
+        if names is None:
+            return {}
+        return {
+            "archive": ArchiveResource(bucket=names.bucket),
+            "deletion_queue": DeletionQueueResource(
+                queue=names.queue, dead_letters=names.dead_letters, pipe_dead_letters=names.pipe_dead_letters
+            ),
+            "erasures": ErasuresResource(table=names.erasures, key_id=names.key),
         }
 
     @property

@@ -131,7 +131,7 @@ def deletion(record: Mapping[str, Any], body: str, tables: Mapping[str, Table]) 
         keys=compact(keys),
         partition_key=texts[0],
         sort_key=texts[1] if len(texts) == 2 else None,
-        subject=_subject(item, table),
+        subject=subject_of(item, table),
         deleted_at=_moment(told.get("ApproximateCreationDateTime")),
         cause=_cause(record.get("userIdentity")),
         sequence=sequence,
@@ -191,7 +191,8 @@ def _text(value: Mapping[str, str]) -> str:
     return number(content) if kind == "N" else content
 
 
-def _subject(item: Mapping[str, Any], table: Table) -> str | None:
+def subject_of(item: Mapping[str, Any], table: Table) -> str | None:
+    """Whom an item is about, by its table's subject key; None when it names nobody."""
     value = item.get(table.subject_key) if table.subject_key else None
     if not isinstance(value, dict):
         return None
