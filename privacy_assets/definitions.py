@@ -10,11 +10,12 @@ from typing import Any
 import dagster as dg
 
 from privacy_assets.archive.assets import archive_assets
+from privacy_assets.archive.restored import restored_asset
 from privacy_assets.audit.assets import audit_assets
 from privacy_assets.audit.definition import Audit, load_audits
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
-from privacy_assets.jobs import archive_job, snapshot_jobs
+from privacy_assets.jobs import archive_job, restore_job, snapshot_jobs
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
 from resources.archive import ArchiveResource
@@ -24,6 +25,7 @@ from resources.dynamodb import ExportsResource
 from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
+from resources.items import TablesResource
 from resources.s3 import LakeResource
 from resources.sns import AlertResource
 from resources.sqs import ExportQueueResource
@@ -63,6 +65,7 @@ def default_resources() -> dict[str, Any]:
             table=settings.ERASURE_TABLE.source(), key_id=settings.ARCHIVE_KEY.source()
         ),
         "streams": StreamsResource(),
+        "tables": TablesResource(),
     }
 
 
@@ -78,9 +81,10 @@ def build(
                 *snapshot_assets(estate),
                 *(audit_assets(estate, audits) if audits else ()),
                 *archive_assets(estate),
+                restored_asset(estate),
             ]
         ),
-        jobs=[exports, audit, archive],
+        jobs=[exports, audit, archive, restore_job()],
         schedules=[nightly_exports_schedule(exports)],
         sensors=[
             export_complete_sensor(estate, exports, audit),

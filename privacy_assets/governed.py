@@ -34,4 +34,9 @@ def table_shapes(estate: Estate) -> list[TableShape]:
 
 
 def _keys(table: Table) -> tuple[tuple[str, KeyType], ...]:
-    return tuple((key, _KEY_TYPES.get(table.columns[key].type, "S")) for key in table.keys)
+    return tuple(key_types(table).items())
+
+
+def key_types(table: Table) -> dict[str, KeyType]:
+    """The table's keys, the partition key first, and what DynamoDB holds them as."""
+    return {key: _KEY_TYPES.get(table.columns[key].type, "S") for key in table.keys}

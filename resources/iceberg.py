@@ -250,8 +250,9 @@ class IcebergResource(dg.ConfigurableResource[Any]):
             if not old:
                 return 0
             gone = {snapshot.snapshot_id for snapshot in old}
-            kept = _files(table, [one for one in table.snapshots() if one.snapshot_id not in gone])
-            doomed = _files(table, old) - kept
+            rest = [one for one in table.snapshots() if one.snapshot_id not in gone]
+            # A snapshot still names the files that it took out.
+            doomed = _files(table, old, taken_out=True) - _files(table, rest, taken_out=False)
             _delete_versions(doomed)
             try:
                 table.maintenance.expire_snapshots().by_ids(sorted(gone)).commit()
@@ -412,8 +413,10 @@ def _within(where: Where, between: Mapping[str, tuple[Value | None, Value | None
     return found
 
 
-def _files(table: "Table", snapshots: Iterable[Any]) -> set[str]:
-    """The data files, manifests and lists of manifests that these snapshots name."""
+def _files(table: "Table", snapshots: Iterable[Any], *, taken_out: bool) -> set[str]:
+    """The data files, manifests and lists of manifests that these snapshots name; ``taken_out`` adds the data
+    files that they removed.
+    """
     found: set[str] = set()
     read: set[str] = set()
     for snapshot in snapshots:
@@ -428,7 +431,7 @@ def _files(table: "Table", snapshots: Iterable[Any]) -> set[str]:
                 continue
             read.add(manifest.manifest_path)
             try:
-                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=False)
+                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=not taken_out)
             except FileNotFoundError:
                 continue
             found |= {entry.data_file.file_path for entry in entries}
