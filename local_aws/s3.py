@@ -3,6 +3,7 @@
 import copy
 import threading
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
@@ -11,7 +12,8 @@ from moto.s3.models import FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
 
-from local_aws.context import Context
+from local_aws import s3_put
+from local_aws.context import Answer, Context
 
 
 def install(_: Context) -> None:
@@ -34,6 +36,13 @@ _moto_list_object_versions = S3Backend.list_object_versions
 def _of_key(response: S3Response) -> Any:
     key = f"{response.bucket_name}/{response.parse_key_name()}"
     return _ONE_AT_A_TIME[zlib.crc32(key.encode()) % len(_ONE_AT_A_TIME)]
+
+
+def put(environ: Mapping[str, Any], body: bytes) -> Answer | None:
+    """A plain PutObject in moto's place; None hands the request on."""
+    key = s3_put.key_of(environ)
+    with _ONE_AT_A_TIME[zlib.crc32(key.encode()) % len(_ONE_AT_A_TIME)]:
+        return s3_put.put_object(environ, body)
 
 
 def _put_object(self: S3Response) -> TYPE_RESPONSE:

@@ -56,6 +56,8 @@ class Application:
 
     def _dispatch(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         action = self._context.actions.get(environ.get("HTTP_X_AMZ_TARGET", ""))
+        if action is None and environ["REQUEST_METHOD"] == "PUT":
+            action = s3.put
         if action is not None:
             answer = action(environ, environ["wsgi.input"].getvalue())
             if answer is not None:

@@ -170,7 +170,9 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         """
         table = self._catalog().load_table((self.database, name))
         condition = _within(where or {}, between or {})
-        yield from table.scan(condition, tuple(columns) or ("*",)).to_arrow_batch_reader()
+        for batch in table.scan(condition, tuple(columns) or ("*",)).to_arrow_batch_reader():
+            # pyiceberg gives columns in the table's order, whatever was asked for.
+            yield batch.select(list(columns)) if columns else batch
 
     def exists(self, name: str) -> bool:
         """Whether the table was made."""
