@@ -22,7 +22,9 @@ QUICK, FULL = (2_000, 20_000), (100_000, 1_000_000)
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", help="which of nightly, sensor, sqs; all if none is named")
+    parser.add_argument(
+        "names", nargs="*", help="which of archive, nightly, sensor, sqs; all if none is named"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
     )
@@ -42,9 +44,14 @@ def main() -> None:
 
 def benchmarks(sizes: tuple[int, int]) -> dict[str, Callable[[], dict[str, Any]]]:
     """The benchmarks by name; each prints its table and answers its figures."""
-    from benchmarks import nightly, sensor, sqs
+    from benchmarks import archive, nightly, sensor, sqs
 
-    return {"nightly": lambda: nightly.main(sizes), "sensor": sensor.main, "sqs": sqs.main}
+    return {
+        "archive": lambda: archive.main(sizes),
+        "nightly": lambda: nightly.main(sizes),
+        "sensor": sensor.main,
+        "sqs": sqs.main,
+    }
 
 
 def surroundings() -> dict[str, Any]:

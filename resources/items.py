@@ -68,6 +68,16 @@ class TableItems:
         found: Item | None = _call("GetItem", request).get("Item")
         return found
 
+    def first(self, limit: int) -> list[Item]:
+        """Some items of the table, at most ``limit``."""
+        request = {"TableName": self.name, "Limit": limit, "ConsistentRead": True}
+        found: list[Item] = _call("Scan", request)["Items"]
+        return found
+
+    def delete(self, key: Item) -> None:
+        """Delete the item of a key; fine when there is none."""
+        _call("DeleteItem", {"TableName": self.name, "Key": dict(key)})
+
     def put(self, item: Item, keys: Sequence[str], over: Item | None) -> Item | None:
         """Put an item where its key is free, or where ``over`` is; else answers what is there.
 

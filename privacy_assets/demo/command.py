@@ -149,12 +149,14 @@ def _nights(
     )
     whole.begin(mornings(nights))
     stages.now("waiting for the schedule")
+    from privacy_assets.demo.deletions import accident
     from privacy_assets.demo.findings import read_findings
     from privacy_assets.demo.watching import follow
 
     follow(nights, stages.night, whole.children.check, LONGEST_SILENCE)
+    happened = accident(table, stages.now, stages.done, whole.children.check)
     stages.now("reading what was found")
-    return read_findings(nights, request.state / "reports", plan.expected if plan else None)
+    return read_findings(nights, request.state / "reports", plan.expected if plan else None, happened)
 
 
 def provision_estate(*, generated: bool) -> tuple[str, bool]:
