@@ -28,6 +28,10 @@ from privacy_assets.archive.records import (
 from privacy_assets.estate import Table
 
 BITE_RECORDS = 20_000
+BITE_SECONDS = 45.0
+"""How long writing a bite should take: a message is held for up to three bites, and the queue hides it for
+five minutes. What is held for longer comes again, is written again, and makes the next bite slower still."""
+_FIRST_BITE, _LEAST_BITE = 5_000, 50
 BITE_BYTES = 48 << 20
 THREADS = 48
 RECEIVERS = 12
@@ -158,7 +162,8 @@ class Archiver:
         self._tables = {each.table: each for each in tables.values()}
         self._refused, self._gone = refused, gone
         self._threads, self._receivers = threads, receivers
-        self._bite_records, self._wait = bite_records, wait
+        self._most, self._wait = bite_records, wait
+        self._bite_records = min(bite_records, _FIRST_BITE)
 
     def drain(
         self,
@@ -180,7 +185,9 @@ class Archiver:
                 following: Future[_Bite] | None = None
                 if bite.full and clock() < until:
                     following = ahead.submit(self._gather)
+                began = clock()
                 failed = self._archive(bite, done, pool)
+                self._adapt(len(bite.messages), clock() - began)
                 done.bites += 1
                 progress(done)
                 if failed:
@@ -189,6 +196,11 @@ class Archiver:
                     raise NotArchived(_failures(failed))
                 bite = following.result() if following is not None else _Bite()
         return done
+
+    def _adapt(self, records: int, seconds: float) -> None:
+        """Have the next bites as large as can be written in time, and no more than twice this one."""
+        fits = int(records * BITE_SECONDS / max(seconds, 0.001))
+        self._bite_records = max(_LEAST_BITE, min(fits, 2 * self._bite_records, self._most))
 
     # --- receiving
 

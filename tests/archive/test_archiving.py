@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from privacy_assets.archive.archiving import NotArchived
+from privacy_assets.archive.rows import DELETIONS, PARTITION_BY
 from resources.archive import ArchiveResource
 from tests.archive.conftest import Archive
 from tests.house import event
@@ -256,6 +257,25 @@ def test_two_that_archive_the_same_at_once_archive_it_once(archive: Archive) -> 
     archive.is_whole(12)
 
 
+def test_a_commit_that_lost_the_race_looks_again(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyiceberg.table import Table
+
+    archive.put_and_delete(*(event(f"{number}") for number in range(3)))
+    archive.flush()
+    append, raced = Table.append, []
+
+    def overtaken(table: Table, rows: Any) -> None:
+        if not raced:
+            raced.append(True)
+            archive.iceberg.add(DELETIONS, rows, identity="record_id", within=PARTITION_BY, span="deleted_at")
+        append(table, rows)
+
+    monkeypatch.setattr(Table, "append", overtaken)
+    archive.drain()
+    assert raced
+    archive.is_whole(3)
+
+
 def test_what_s3_will_not_take_now_stays_in_the_queue_and_is_told(archive: Archive) -> None:
     archive.put_and_delete(event("a"))
     archive.flush()
@@ -291,6 +311,15 @@ def test_a_late_copy_of_an_erased_subjects_record_is_not_archived(archive: Archi
     _drain_all(archive)
     archive.is_whole(1)
     assert [row["partition_key"] for row in archive.rows()] == ["b"]
+
+
+def test_a_bite_is_as_large_as_can_be_written_in_time(archive: Archive) -> None:
+    archiver = archive.archiver()
+    sizes = []
+    for records, seconds in [(5_000, 10.0), (10_000, 20.0), (20_000, 180.0), (5_000, 3_000.0), (75, 0.0)]:
+        archiver._adapt(records, seconds)
+        sizes.append(archiver._bite_records)
+    assert sizes == [10_000, 20_000, 5_000, 75, 150]
 
 
 def test_many_small_files_become_one(archive: Archive) -> None:

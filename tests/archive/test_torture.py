@@ -23,7 +23,7 @@ SIZE = int(os.environ.get("PRIVACY_ASSETS_TORTURE", "4000"))
 LARGE = SIZE > 50_000
 KILLS = 10
 BITE = 20_000 if LARGE else 300
-HIDDEN_SECONDS = 60 if LARGE else 3
+HIDDEN_SECONDS = 300 if LARGE else 3
 DUPLICATES, POISON, AGAIN = 0.1, 0.001, 0.9
 STEP = 7_368_787  # a prime: every index once, far from its neighbours
 
