@@ -1,17 +1,80 @@
 """What moto's S3 leaves out and infrastructure code asks for."""
 
+import copy
+import threading
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult
-from moto.s3.models import FakeKey
+from moto.s3.models import FakeKey, S3Backend
 from moto.s3.responses import S3Response
+from moto.s3.utils import _VersionedKeyStore
 
-from local_aws.context import Context
+from local_aws import s3_put
+from local_aws.context import Answer, Context
 
 
 def install(_: Context) -> None:
     """Put this engine into moto's place."""
     S3Response.get_bucket_notification = _get_bucket_notification  # type: ignore[method-assign]  # no other way in
     FakeKey.etag = property(_etag)  # type: ignore[assignment, method-assign]  # no other way in
+    S3Response.put_object = _put_object  # type: ignore[method-assign]  # no other way in
+    S3Response.head_object = _head_object  # type: ignore[method-assign]  # no other way in
+    S3Backend.list_object_versions = _list_object_versions  # type: ignore[method-assign]  # as above
+
+
+# Moto looks at the condition, stores the object, and then its metadata: two that write at once would both be
+# first, and a reader might see an object that has none yet.
+_ONE_AT_A_TIME = [threading.RLock() for _ in range(256)]
+_moto_put_object = S3Response.put_object
+_moto_head_object = S3Response.head_object
+_moto_list_object_versions = S3Backend.list_object_versions
+
+
+def _of_key(response: S3Response) -> Any:
+    key = f"{response.bucket_name}/{response.parse_key_name()}"
+    return _ONE_AT_A_TIME[zlib.crc32(key.encode()) % len(_ONE_AT_A_TIME)]
+
+
+def put(environ: Mapping[str, Any], body: bytes) -> Answer | None:
+    """A plain PutObject in moto's place; None hands the request on."""
+    key = s3_put.key_of(environ)
+    with _ONE_AT_A_TIME[zlib.crc32(key.encode()) % len(_ONE_AT_A_TIME)]:
+        return s3_put.put_object(environ, body)
+
+
+def _put_object(self: S3Response) -> TYPE_RESPONSE:
+    with _of_key(self):
+        return _moto_put_object(self)
+
+
+def _head_object(self: S3Response, *args: Any, **kwargs: Any) -> TYPE_RESPONSE:
+    with _of_key(self):
+        return _moto_head_object(self, *args, **kwargs)
+
+
+def _list_object_versions(
+    self: S3Backend,
+    bucket_name: str,
+    delimiter: str | None = None,
+    key_marker: str | None = None,
+    max_keys: int | None = 1000,
+    prefix: str = "",
+    version_id_marker: str | None = None,
+) -> Any:
+    """Moto copies all objects of the bucket for each page, whatever is asked for."""
+    bucket = self.get_bucket(bucket_name)
+    narrow = copy.copy(bucket)
+    narrow.keys = _VersionedKeyStore()
+    for name in [name for name in list(bucket.keys) if name.startswith(prefix)]:
+        narrow.keys.setlist(name, bucket.keys.getlist(name, []))
+    one = copy.copy(self)
+    one.get_bucket = lambda _: narrow  # type: ignore[assignment, method-assign]  # for this one call
+    return _moto_list_object_versions(
+        one, bucket_name, delimiter, key_marker, max_keys, prefix, version_id_marker
+    )
 
 
 _moto_etag = FakeKey.etag

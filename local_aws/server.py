@@ -20,7 +20,19 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from local_aws import athena, dynamodb, eventbridge, faults, glue, objects, replay, s3, s3_events, sqs
+from local_aws import (
+    athena,
+    dynamodb,
+    eventbridge,
+    faults,
+    glue,
+    objects,
+    pipes,
+    replay,
+    s3,
+    s3_events,
+    sqs,
+)
 from local_aws.context import Context
 from local_aws.control import SERVICE
 from local_aws.http import HttpServer
@@ -29,7 +41,7 @@ from local_aws.process import DEFAULT_PORT
 from local_aws.settings import StartError
 from local_aws.store import Store
 
-ENGINES = (s3, faults, s3_events, eventbridge, sqs, dynamodb, glue, athena)
+ENGINES = (s3, faults, s3_events, eventbridge, sqs, dynamodb, pipes, glue, athena)
 
 _OPEN_FILES = 65_536
 
@@ -59,6 +71,8 @@ class Application:
 
     def _dispatch(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         action = self._context.actions.get(environ.get("HTTP_X_AMZ_TARGET", ""))
+        if action is None and environ["REQUEST_METHOD"] == "PUT":
+            action = s3.put
         if action is not None:
             answer = action(environ, environ["wsgi.input"].getvalue())
             if answer is not None:

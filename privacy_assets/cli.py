@@ -35,6 +35,12 @@ estate_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(estate_app, name="estate")
+archive_app = typer.Typer(
+    help="Deleted records: what was deleted, by whom, and getting it back.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(archive_app, name="archive")
 
 
 class _Form(StrEnum):
@@ -312,6 +318,162 @@ def estate_show() -> None:
     from privacy_assets.query import print_estate
 
     print_estate()
+
+
+_Table = Annotated[str, typer.Option("--table", metavar="T", help="A governed table.")]
+_Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        metavar="KEY",
+        help='A key: its value, `PARTITION,SORT`, or DynamoDB JSON, `{"PK":{"S":"…"}}`. May be repeated.',
+    ),
+]
+_KeysFile = Annotated[
+    Path | None, typer.Option("--keys-file", metavar="FILE", help="A file with a key on each line.")
+]
+_Subject = Annotated[str | None, typer.Option("--subject", metavar="ID", help="Records about one person.")]
+_From = Annotated[
+    str, typer.Option("--from", metavar="TIME", help="Deleted at or after: a day or an instant, UTC.")
+]
+_To = Annotated[
+    str, typer.Option("--to", metavar="TIME", help="Deleted until: a day (with all of it) or an instant.")
+]
+_Cause = Annotated[
+    str, typer.Option("--cause", metavar="CAUSE", help="Who deleted: `user`, `ttl`, `dsar` or `overwrite`.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON document and nothing else.")]
+
+
+@archive_app.command("list")
+def archive_list(
+    table: _Table,
+    key: _Keys = None,
+    subject: _Subject = None,
+    deleted_from: _From = "",
+    deleted_to: _To = "",
+    cause: _Cause = "",
+    limit: Annotated[int, typer.Option(min=1, help="How many to print at most.")] = 100,
+    as_json: _Json = False,
+) -> None:
+    """What was deleted from a table, by whom or what, the latest first.
+
+    Examples:
+
+        privacy-assets archive list --table orders --cause ttl --from 2026-01-27 --to 2026-01-27
+
+        privacy-assets archive list --table orders --key "USER#123,PROFILE" --json
+    """
+    from privacy_assets.archive.command import Request, list_archived
+
+    request = Request(table, key or (), None, subject, deleted_from, deleted_to, cause)
+    list_archived(request, limit=limit, as_json=as_json)
+
+
+@archive_app.command("show")
+def archive_show(
+    table: _Table,
+    key: Annotated[str, typer.Option("--key", metavar="KEY", help="The key, as `archive list` takes it.")],
+    sequence: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Which deletion of the key; the latest if not told.")
+    ] = None,
+) -> None:
+    """One deletion whole, as JSON: the item as it was, who deleted it, where it is kept.
+
+    Example:
+
+        privacy-assets archive show --table orders --key "USER#123,PROFILE"
+    """
+    from privacy_assets.archive.command import Request, show
+
+    show(Request(table, [key]), sequence=sequence)
+
+
+@archive_app.command("restore")
+def archive_restore(
+    table: _Table,
+    key: _Keys = None,
+    keys_file: _KeysFile = None,
+    subject: _Subject = None,
+    deleted_from: _From = "",
+    deleted_to: _To = "",
+    cause: _Cause = "",
+    to_table: Annotated[
+        str, typer.Option(metavar="T", help="Put the items into another table (DynamoDB's name).")
+    ] = "",
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace what has the key now; what is replaced is archived first."),
+    ] = False,
+    expired: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="Items whose time to live is over: `leave`, `strip` the attribute, or `move` it.",
+        ),
+    ] = "leave",
+    move_days: Annotated[int, typer.Option(min=1, help="With `--expired move`: days from now.")] = 30,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what became of each record, a line of JSON each."),
+    ] = None,
+    progress: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Note here how far it is; with the same file it goes on from there."
+        ),
+    ] = None,
+    request_only: Annotated[
+        bool,
+        typer.Option(
+            "--request", help="Restore nothing; print the config for Dagster's job `archive_restore`."
+        ),
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Put deleted records back. Nothing is overwritten unless you say so; running it again changes nothing.
+
+    Ends with 0 when all that was selected is in the table, 1 when something is not (the report says what).
+
+    Examples:
+
+        privacy-assets archive restore --table orders --key "USER#123,PROFILE" --dry-run
+
+        privacy-assets archive restore --table orders --from 2026-01-27T13:00:00Z --report restored.jsonl
+    """
+    from privacy_assets.archive import command
+
+    request = command.Request(table, key or (), keys_file, subject, deleted_from, deleted_to, cause)
+    if request_only:
+        command.write_request(request)
+        return
+    options = command.options(dry_run=dry_run, overwrite=overwrite, expired=expired, move_days=move_days)
+    raise typer.Exit(
+        command.restore(
+            request,
+            options,
+            to_table=to_table,
+            report_file=report,
+            progress_file=progress,
+            as_json=as_json,
+        )
+    )
+
+
+@archive_app.command("redrive")
+def archive_redrive(as_json: _Json = False) -> None:
+    """Send the dead letters of deletions to the archive again, once what was wrong is mended.
+
+    Example:
+
+        privacy-assets archive redrive
+    """
+    from privacy_assets.archive.command import redrive
+
+    redrive(as_json=as_json)
 
 
 @app.command(

@@ -9,26 +9,35 @@ from typing import Any
 
 import dagster as dg
 
+from privacy_assets.archive.assets import archive_assets
+from privacy_assets.archive.restored import restored_asset
 from privacy_assets.audit.assets import audit_assets
 from privacy_assets.audit.definition import Audit, load_audits
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
-from privacy_assets.jobs import snapshot_jobs
+from privacy_assets.jobs import archive_job, restore_job, snapshot_jobs
 from privacy_assets.scan.assets import scan_assets, scan_job
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
+from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
+from resources.deletions import DeletionQueueResource
 from resources.dynamodb import ExportsResource
+from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
+from resources.items import TablesResource
 from resources.s3 import LakeResource
 from resources.scan_jobs import ScanJobsResource
 from resources.sns import AlertResource
 from resources.sqs import QueueResource
+from resources.streams import StreamsResource
 from schedules.nightly_exports import nightly_exports_schedule
 from schedules.nightly_scans import nightly_scans_schedule
 from sensors.alerts import alert_sensors
+from sensors.archive_alerts import archive_alerts_sensor
+from sensors.deletions import deletions_sensor
 from sensors.export_complete import export_complete_sensor
 from sensors.late_snapshots import late_snapshots_sensor
 from sensors.scan_requests import scan_sensors
@@ -56,6 +65,17 @@ def default_resources() -> dict[str, Any]:
             queue=settings.SCAN_QUEUE.source(), dead_letters=settings.SCAN_DEAD_LETTER_QUEUE.source()
         ),
         "alerts": AlertResource(topic_arn=settings.ALERT_TOPIC_ARN.source()),
+        "archive": ArchiveResource(bucket=settings.ARCHIVE_BUCKET.source()),
+        "deletion_queue": DeletionQueueResource(
+            queue=settings.DELETION_QUEUE.source(),
+            dead_letters=settings.DELETION_DEAD_LETTER_QUEUE.source(),
+            pipe_dead_letters=settings.PIPE_DEAD_LETTER_QUEUE.source(),
+        ),
+        "erasures": ErasuresResource(
+            table=settings.ERASURE_TABLE.source(), key_id=settings.ARCHIVE_KEY.source()
+        ),
+        "streams": StreamsResource(),
+        "tables": TablesResource(),
     }
 
 
@@ -64,18 +84,26 @@ def build(
 ) -> dg.Definitions:
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
-    scans = scan_job()
-    assets, checks = scan_assets(estate)
+    archive, scans = archive_job(), scan_job()
+    scanned, scan_checks = scan_assets(estate)
     return dg.Definitions(
         assets=dg.with_source_code_references(
-            [*snapshot_assets(estate), *(audit_assets(estate, audits) if audits else ()), *assets]
+            [
+                *snapshot_assets(estate),
+                *(audit_assets(estate, audits) if audits else ()),
+                *archive_assets(estate),
+                restored_asset(estate),
+                *scanned,
+            ]
         ),
-        asset_checks=checks,
-        jobs=[exports, audit, scans],
+        asset_checks=scan_checks,
+        jobs=[exports, audit, archive, restore_job(), scans],
         schedules=[nightly_exports_schedule(exports), nightly_scans_schedule(estate, scans)],
         sensors=[
             export_complete_sensor(estate, exports, audit),
             *alert_sensors(),
+            archive_alerts_sensor(),
+            deletions_sensor(archive),
             late_snapshots_sensor(estate),
             *scan_sensors(estate, scans),
         ],

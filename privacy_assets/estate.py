@@ -116,6 +116,15 @@ class Table(_Model):
         return self.columns[attribute].column or re.sub(r"[^a-z0-9_]", "_", attribute.lower())
 
     @property
+    def retention_days(self) -> int | None:
+        """The retention as days, of which a year has 365 and a month 30; None when it is for ever."""
+        match = _ISO_PERIOD.match(self.retention) if self.retention else None
+        if match is None:
+            return None
+        lengths = (365, 30, 7, 1)
+        return sum(int(part[:-1]) * days for part, days in zip(match.groups(), lengths, strict=True) if part)
+
+    @property
     def key_columns(self) -> tuple[str, ...]:
         """The catalog's names of the table's key."""
         return tuple(self.column_name(key) for key in self.keys)

@@ -28,8 +28,15 @@ def governed_estate() -> Estate:
 
 def table_shapes(estate: Estate) -> list[TableShape]:
     """The DynamoDB tables that the estate governs."""
-    return [TableShape(table.name, table.table, _keys(table)) for table in estate.tables]
+    return [
+        TableShape(table.name, table.table, _keys(table), table.retention_days) for table in estate.tables
+    ]
 
 
 def _keys(table: Table) -> tuple[tuple[str, KeyType], ...]:
-    return tuple((key, _KEY_TYPES.get(table.columns[key].type, "S")) for key in table.keys)
+    return tuple(key_types(table).items())
+
+
+def key_types(table: Table) -> dict[str, KeyType]:
+    """The table's keys, the partition key first, and what DynamoDB holds them as."""
+    return {key: _KEY_TYPES.get(table.columns[key].type, "S") for key in table.keys}

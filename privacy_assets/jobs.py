@@ -4,6 +4,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from privacy_assets.archive.names import (
+    ARCHIVE_DELETIONS,
+    ARCHIVE_RESTORE,
+    DELETIONS_KEY,
+    RECONCILIATION_KEY,
+    RESTORED_KEY,
+)
 from privacy_assets.estate import Estate
 from privacy_assets.snapshot import names
 
@@ -35,8 +42,31 @@ def snapshot_jobs(estate: Estate) -> "list[AssetJob]":
         ),
         dg.define_asset_job(
             DAILY_AUDIT,
-            snapshots | dg.AssetSelection.groups("audit"),
-            description="Types the day's exports, runs every audit on them and writes the report.",
+            snapshots | dg.AssetSelection.groups("audit") | dg.AssetSelection.assets(RECONCILIATION_KEY),
+            description=(
+                "Types the day's exports, runs every audit on them and writes the report; holds what "
+                "vanished against the archive of deletions."
+            ),
             executor_def=dg.in_process_executor,
         ),
     ]
+
+
+def archive_job() -> "AssetJob":
+    """``archive_deletions``: takes what waits in the queue of deletions into the archive."""
+    return dg.define_asset_job(
+        ARCHIVE_DELETIONS,
+        dg.AssetSelection.assets(DELETIONS_KEY),
+        description="Archives all deletions that wait.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def restore_job() -> "AssetJob":
+    """``archive_restore``: puts deleted records back; who starts it says which, and who approved."""
+    return dg.define_asset_job(
+        ARCHIVE_RESTORE,
+        dg.AssetSelection.assets(RESTORED_KEY),
+        description="Restores deleted records; a dry run unless it is told who approved.",
+        executor_def=dg.in_process_executor,
+    )

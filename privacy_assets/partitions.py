@@ -19,3 +19,8 @@ def daily(estate: Estate) -> dg.DailyPartitionsDefinition:
 def snapshot_date(context: dg.AssetExecutionContext) -> SnapshotDate:
     """The day of a run's partition."""
     return SnapshotDate(date.fromisoformat(context.partition_key))
+
+
+def deletion_days(estate: Estate) -> dg.DailyPartitionsDefinition:
+    """Days of deletions, today too: a deletion is archived as it happens."""
+    return dg.DailyPartitionsDefinition(start_date=estate.start.isoformat(), timezone="UTC", end_offset=1)

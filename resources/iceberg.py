@@ -40,6 +40,9 @@ _PROPERTIES = {
     "commit.manifest-merge.enabled": "true",
 }
 
+COMMIT_ONCE = {"commit.retry.num-retries": "0"}
+"""A table of these properties is never committed to on a base that was not looked at."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,15 +52,24 @@ class IcebergResource(dg.ConfigurableResource[Any]):
     database: str
     bucket: str
 
-    def ensure(self, name: str, schema: "pa.Schema", partition_by: Sequence[str]) -> None:
+    def ensure(
+        self,
+        name: str,
+        schema: "pa.Schema",
+        partition_by: Sequence[str],
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
         """Create the table, partitioned by the values of ``partition_by``; add columns that it lacks.
 
-        Columns are never removed or retyped: rows written before stay readable.
+        Columns are never removed or retyped: rows written before stay readable. ``properties`` are Iceberg's,
+        for a table that is new.
         """
         from pyiceberg.exceptions import CommitFailedException
 
         for attempt in range(1, _ATTEMPTS + 1):
-            table = self._load(name) or self._create(name, schema, partition_by)
+            table = self._load(name) or self._create(
+                name, schema, partition_by, {**_PROPERTIES, **(properties or {})}
+            )
             if set(schema.names) <= {field.name for field in table.schema().fields}:
                 return
             try:
@@ -67,10 +79,6 @@ class IcebergResource(dg.ConfigurableResource[Any]):
                 if attempt == _ATTEMPTS:
                     raise
                 _wait(attempt)
-
-    def exists(self, name: str) -> bool:
-        """Whether there is such a table."""
-        return self._load(name) is not None
 
     def replace(self, name: str, where: Where, batches: Callable[[], Iterable["pa.RecordBatch"]]) -> int:
         """Put the rows of ``batches()`` in the place of those that meet ``where``, in one commit.
@@ -93,6 +101,169 @@ class IcebergResource(dg.ConfigurableResource[Any]):
             else:
                 _expire(table)
                 return rows
+        raise AssertionError("unreachable")
+
+    def add(
+        self,
+        name: str,
+        rows: "pa.Table",
+        *,
+        identity: str,
+        within: Sequence[str],
+        span: str,
+    ) -> int:
+        """Append the ``rows`` that the table lacks, in one commit; answers how many those were.
+
+        A row is there when one of the same ``identity`` is, among those of the same values of the partition
+        columns ``within`` and a value of ``span`` between the least and the greatest of ``rows``. Looking and
+        appending are one step: when another writer was faster in between, it is looked again. Raises
+        NoSuchTableError, and CommitFailedException when others were faster twelve times.
+
+        The table must be made with ``COMMIT_ONCE``: pyiceberg would otherwise append to what it never saw.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from pyiceberg.exceptions import CommitFailedException
+        from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual
+
+        where: Where = {column: set(rows.column(column).to_pylist()) for column in within}
+        limits = pc.min_max(rows.column(span)).as_py()
+        condition = And(
+            _expression(where),
+            And(
+                GreaterThanOrEqual(term=span, value=_literal(limits["min"])),
+                LessThanOrEqual(term=span, value=_literal(limits["max"])),
+            ),
+        )
+        wanted = rows.column(identity)
+        for attempt in range(1, _ATTEMPTS + 1):
+            table = self._catalog().load_table((self.database, name))
+            there: set[str] = set()
+            for batch in table.scan(condition, (identity,)).to_arrow_batch_reader():
+                found = batch.column(0).cast(wanted.type)
+                there.update(found.filter(pc.is_in(found, value_set=wanted.combine_chunks())).to_pylist())
+            missing = rows
+            if there:
+                known = pc.is_in(wanted, value_set=pa.array(sorted(there), wanted.type))
+                missing = rows.filter(pc.invert(known))
+            if not missing.num_rows:
+                return 0
+            try:
+                table.append(missing)
+            except CommitFailedException:
+                if attempt == _ATTEMPTS:
+                    raise
+                _wait(attempt)
+            else:
+                return int(missing.num_rows)
+        raise AssertionError("unreachable")
+
+    def batches(
+        self,
+        name: str,
+        columns: Sequence[str] = (),
+        where: Where | None = None,
+        between: Mapping[str, tuple[Value | None, Value | None]] | None = None,
+    ) -> Iterator["pa.RecordBatch"]:
+        """The rows that meet ``where`` and whose columns lie ``between`` (from, included; until, not), in no
+        order, a batch at a time: memory is bounded by a file, not by the rows. Raises NoSuchTableError.
+        """
+        table = self._catalog().load_table((self.database, name))
+        condition = _within(where or {}, between or {})
+        for batch in table.scan(condition, tuple(columns) or ("*",)).to_arrow_batch_reader():
+            # pyiceberg gives columns in the table's order, whatever was asked for.
+            yield batch.select(list(columns)) if columns else batch
+
+    def exists(self, name: str) -> bool:
+        """Whether the table was made."""
+        return self._load(name) is not None
+
+    def compact(self, name: str, where: Where, *, files: int = 8, bytes_each: int = 1 << 20) -> int:
+        """Rewrite the partitions that meet ``where`` in files of 32 MiB of rows, if they are in more than
+        ``files`` files of fewer than ``bytes_each`` bytes on average. Answers how many files were replaced.
+
+        Another writer's commit in between is never undone: then nothing happens, and a later call compacts.
+        ``where`` may name partition columns only.
+        """
+        from pyiceberg.exceptions import CommitFailedException, ValidationException
+
+        table = self._catalog().load_table((self.database, name))
+        condition = _expression(where)
+        tasks = list(table.scan(condition).plan_files())
+        if len(tasks) <= files or sum(task.file.file_size_in_bytes for task in tasks) >= bytes_each * len(
+            tasks
+        ):
+            return 0
+        try:
+            _replace(table, condition, table.scan(condition).to_arrow_batch_reader())
+        except (CommitFailedException, ValidationException):
+            _log.info("%s was not compacted: another writer was faster", name)
+            return 0
+        return len(tasks)
+
+    def remove(
+        self,
+        name: str,
+        where: Where,
+        between: Mapping[str, tuple[Value | None, Value | None]] | None = None,
+    ) -> None:
+        """Delete the rows that meet ``where`` and ``between``, and with them the files that held them.
+
+        Afterwards no snapshot, no file and no version of a file has them: all older snapshots are forgotten.
+        Killed anywhere, the next call completes it. A reader that began before may miss its files. Raises
+        NoSuchTableError, and CommitFailedException when other writers were faster twelve times.
+        """
+        from pyiceberg.exceptions import CommitFailedException, ValidationException
+
+        condition = _within(where, between or {})
+        for attempt in range(1, _ATTEMPTS + 1):
+            table = self._catalog().load_table((self.database, name))
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "Delete operation did not match any records")
+                    table.delete(condition)
+                break
+            except (CommitFailedException, ValidationException):
+                if attempt == _ATTEMPTS:
+                    raise
+                _wait(attempt)
+        self.vacuum(name, timedelta(0))
+
+    def vacuum(self, name: str, keep: timedelta) -> int:
+        """Forget the snapshots that are older than ``keep``; delete the files that only they name, in all
+        versions. The current snapshot stays. Answers how many files were deleted.
+
+        Files first: killed in between, the next call finds the snapshots and what is left of their files.
+        """
+        from pyiceberg.exceptions import CommitFailedException
+
+        for attempt in range(1, _ATTEMPTS + 1):
+            table = self._catalog().load_table((self.database, name))
+            current = table.current_snapshot()
+            if current is None:
+                return 0
+            until = datetime.now().astimezone() - keep
+            old = [
+                snapshot
+                for snapshot in table.snapshots()
+                if snapshot.snapshot_id != current.snapshot_id
+                and snapshot.timestamp_ms <= until.timestamp() * 1000
+            ]
+            if not old:
+                return 0
+            gone = {snapshot.snapshot_id for snapshot in old}
+            rest = [one for one in table.snapshots() if one.snapshot_id not in gone]
+            # A snapshot still names the files that it took out.
+            doomed = _files(table, old, taken_out=True) - _files(table, rest, taken_out=False)
+            _delete_versions(doomed)
+            try:
+                table.maintenance.expire_snapshots().by_ids(sorted(gone)).commit()
+            except CommitFailedException:
+                if attempt == _ATTEMPTS:
+                    raise
+                _wait(attempt)
+            else:
+                return len(doomed)
         raise AssertionError("unreachable")
 
     def read(self, name: str, columns: Sequence[str] = (), where: Where | None = None) -> "pa.Table":
@@ -133,7 +304,9 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         except NoSuchTableError:
             return None
 
-    def _create(self, name: str, schema: "pa.Schema", partition_by: Sequence[str]) -> "Table":
+    def _create(
+        self, name: str, schema: "pa.Schema", partition_by: Sequence[str], properties: Mapping[str, str]
+    ) -> "Table":
         from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
 
         catalog, identifier = self._catalog(), (self.database, name)
@@ -141,7 +314,7 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         try:
             with (
                 catalog.create_table_transaction(
-                    identifier, schema, location=location, properties=_PROPERTIES
+                    identifier, schema, location=location, properties=dict(properties)
                 ) as creation,
                 creation.update_spec() as spec,
             ):
@@ -223,3 +396,56 @@ def _expire(table: "Table") -> None:
         ).commit()
     except CommitFailedException:
         _log.info("snapshots of %s were not expired: another writer was faster", ".".join(table.name()))
+
+
+def _literal(value: Any) -> Any:
+    """Instants as Iceberg's expressions take them."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _within(where: Where, between: Mapping[str, tuple[Value | None, Value | None]]) -> "BooleanExpression":
+    from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan
+
+    found = _expression(where)
+    for column, (first, end) in between.items():
+        if first is not None:
+            found = And(found, GreaterThanOrEqual(term=column, value=_literal(first)))
+        if end is not None:
+            found = And(found, LessThan(term=column, value=_literal(end)))
+    return found
+
+
+def _files(table: "Table", snapshots: Iterable[Any], *, taken_out: bool) -> set[str]:
+    """The data files, manifests and lists of manifests that these snapshots name; ``taken_out`` adds the data
+    files that they removed.
+    """
+    found: set[str] = set()
+    read: set[str] = set()
+    for snapshot in snapshots:
+        found.add(snapshot.manifest_list)
+        try:
+            manifests = snapshot.manifests(table.io)
+        except FileNotFoundError:
+            continue  # an earlier vacuum was killed behind it
+        for manifest in manifests:
+            found.add(manifest.manifest_path)
+            if manifest.manifest_path in read:
+                continue
+            read.add(manifest.manifest_path)
+            try:
+                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=not taken_out)
+            except FileNotFoundError:
+                continue
+            found |= {entry.data_file.file_path for entry in entries}
+    return found
+
+
+def _delete_versions(uris: Iterable[str]) -> None:
+    """Delete S3 objects with all their versions, manifests last: what they name is found until it is gone."""
+    s3 = clients.client("s3")
+    for uri in sorted(uris, key=lambda uri: (uri.endswith(".avro"), "snap-" in uri, uri)):
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            for version in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
+                if version["Key"] == key:
+                    s3.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from resources import clients, settings
+from resources import clients, provision_archive, settings
 from resources.clients import error_code
+from resources.provision_archive import ArchiveNames
 
 Shape = Mapping[str, Any]
 """A resource's configuration: what is compared, under names that a person understands."""
@@ -37,16 +38,19 @@ class ProvisionError(ValueError):
 
 @dataclass(frozen=True)
 class TableShape:
-    """A governed DynamoDB table: its noun in the lake, its name, its keys (partition key, then sort key)."""
+    """A governed DynamoDB table: its noun in the lake, its name, its keys (partition key, then sort key), and
+    for how many days what is deleted from it is kept (None: for ever).
+    """
 
     noun: str
     table: str
     keys: tuple[tuple[str, KeyType], ...]
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the resources are called."""
+    """What the resources are called; without ``archive`` there is no archive of deleted records."""
 
     bucket: str
     database: str
@@ -59,6 +63,7 @@ class Names:
     scan_requests: str = settings.SCAN_QUEUE.default
     scan_dead_letters: str = settings.SCAN_DEAD_LETTER_QUEUE.default
     scan_jobs: str = settings.SCAN_JOBS_TABLE.default
+    archive: ArchiveNames | None = None
 
     @classmethod
     def from_settings(cls) -> "Names":
@@ -74,6 +79,7 @@ class Names:
             scan_requests=settings.SCAN_QUEUE.value(),
             scan_dead_letters=settings.SCAN_DEAD_LETTER_QUEUE.value(),
             scan_jobs=settings.SCAN_JOBS_TABLE.value(),
+            archive=ArchiveNames.from_settings(),
         )
 
     def crawler(self, noun: str) -> str:
@@ -133,10 +139,11 @@ def shapes(names: Names, tables: Sequence[TableShape], place: Place) -> list[Res
         Resource("queue", names.queue, export_queue),
         Resource("queue", names.scan_dead_letters, {**queue, "seconds hidden": 30}),
         Resource("queue", names.scan_requests, scan_queue),
-        Resource("table", names.scan_jobs, _table(jobs)),
+        Resource("table", names.scan_jobs, _table(jobs, streamed=False)),
         Resource("rule", names.rule, _rule(names, place)),
         Resource("topic", names.topic, {}),
-        *(Resource("table", table.table, _table(table)) for table in tables),
+        *(Resource("table", table.table, _table(table, streamed=bool(names.archive))) for table in tables),
+        *(provision_archive.shapes(names.archive, tables, place) if names.archive else ()),
     ]
 
 
@@ -226,11 +233,12 @@ def _rule(names: Names, place: Place) -> Shape:
     return {"state": "ENABLED", "pattern": pattern, "targets": [place.arn("sqs", names.queue)]}
 
 
-def _table(table: TableShape) -> Shape:
+def _table(table: TableShape, *, streamed: bool) -> Shape:
     return {
         "keys": [[name, kind] for name, kind in table.keys],
         "billing": "PAY_PER_REQUEST",
         "point-in-time recovery": "ENABLED",
+        **({"stream": provision_archive.STREAM} if streamed else {}),
     }
 
 
@@ -244,7 +252,7 @@ def provision(tables: Sequence[TableShape], names: Names | None = None) -> list[
     """
     done = []
     for resource in shapes(names or Names.from_settings(), tables, Place.live()):
-        kind = KINDS[resource.kind]
+        kind = _kind(resource.kind)
         live = kind.read(resource.name)
         if live is None:
             kind.create(resource.name, resource.shape)
@@ -259,7 +267,7 @@ def differences(tables: Sequence[TableShape], names: Names | None = None) -> lis
     """A line for each thing that is not in the account as it is declared; none when all is right."""
     lines = []
     for resource in shapes(names or Names.from_settings(), tables, Place.live()):
-        live = KINDS[resource.kind].read(resource.name)
+        live = _kind(resource.kind).read(resource.name)
         if live is None:
             lines.append(f"{resource.kind} {resource.name}: missing")
             continue
@@ -282,7 +290,8 @@ def _text(value: Any) -> str:
 # --- each kind of resource: read as a shape, create from one, correct to one --------------------------------
 
 
-def _read_bucket(name: str) -> Shape | None:
+def read_bucket(name: str) -> Shape | None:
+    """A bucket as it is."""
     s3 = clients.client("s3")
     try:
         s3.head_bucket(Bucket=name)
@@ -346,7 +355,7 @@ def _correct_bucket(name: str, shape: Shape, changed: Sequence[str]) -> None:
         )
 
 
-_POLICY = "crawl"
+_POLICIES = {"glue.amazonaws.com": "crawl", "pipes.amazonaws.com": "move"}
 
 
 def _read_role(name: str) -> Shape | None:
@@ -355,10 +364,14 @@ def _read_role(name: str) -> Shape | None:
         role = iam.get_role(RoleName=name)["Role"]
     except iam.exceptions.NoSuchEntityException:
         return None
-    try:
-        policy = iam.get_role_policy(RoleName=name, PolicyName=_POLICY)["PolicyDocument"]
-    except iam.exceptions.NoSuchEntityException:
-        policy = {"Statement": []}
+    policies = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    statements = [
+        statement
+        for policy in policies
+        for statement in _listed(
+            iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]["Statement"]
+        )
+    ]
     trusted = [
         service for service, _ in _allowed_services(role["AssumeRolePolicyDocument"], "sts:assumerole")
     ]
@@ -366,7 +379,7 @@ def _read_role(name: str) -> Shape | None:
         "trusted service": trusted[0] if trusted else None,
         "may": {
             resource: sorted(_listed(statement.get("Action")))
-            for statement in _listed(policy["Statement"])
+            for statement in statements
             if statement.get("Effect") == "Allow"
             for resource in _listed(statement.get("Resource"))
         },
@@ -405,7 +418,9 @@ def _correct_role(name: str, shape: Shape, changed: Sequence[str]) -> None:
             for resource, actions in shape["may"].items()
         ]
         document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        iam.put_role_policy(RoleName=name, PolicyName=_POLICY, PolicyDocument=document)
+        iam.put_role_policy(
+            RoleName=name, PolicyName=_POLICIES[shape["trusted service"]], PolicyDocument=document
+        )
 
 
 def _trust(shape: Shape) -> Shape:
@@ -645,6 +660,7 @@ def _read_table(name: str) -> Shape | None:
         "keys": [[key["AttributeName"], types[key["AttributeName"]]] for key in keys],
         "billing": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
         "point-in-time recovery": recovery.get("PointInTimeRecoveryStatus", "DISABLED"),
+        "stream": table.get("StreamSpecification", {}).get("StreamViewType"),
     }
 
 
@@ -661,7 +677,7 @@ def _create_table(name: str, shape: Shape) -> None:
         BillingMode=shape["billing"],
     )
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-    _correct_table(name, shape, ["point-in-time recovery"])
+    _correct_table(name, shape, ["point-in-time recovery", *(["stream"] if "stream" in shape else [])])
 
 
 def _correct_table(name: str, shape: Shape, changed: Sequence[str]) -> None:
@@ -681,6 +697,17 @@ def _correct_table(name: str, shape: Shape, changed: Sequence[str]) -> None:
                 "PointInTimeRecoveryEnabled": shape["point-in-time recovery"] == "ENABLED"
             },
         )
+    if "stream" in changed:
+        if (_read_table(name) or {}).get("stream") is not None:  # another view: switched off before it is on
+            dynamodb.update_table(TableName=name, StreamSpecification={"StreamEnabled": False})
+            dynamodb.get_waiter("table_exists").wait(TableName=name)
+        dynamodb.update_table(
+            TableName=name,
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": shape["stream"]},
+        )
+        dynamodb.get_waiter("table_exists").wait(
+            TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        )
 
 
 class Kind(NamedTuple):
@@ -692,7 +719,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[str, Kind] = {
-    "bucket": Kind(_read_bucket, _create_bucket, _correct_bucket),
+    "bucket": Kind(read_bucket, _create_bucket, _correct_bucket),
     "role": Kind(_read_role, _create_role, _correct_role),
     "database": Kind(_read_database, _create_database, _nothing_to_correct),
     "crawler": Kind(_read_crawler, _create_crawler, _correct_crawler),
@@ -702,3 +729,7 @@ KINDS: Mapping[str, Kind] = {
     "topic": Kind(_read_topic, _create_topic, _nothing_to_correct),
     "table": Kind(_read_table, _create_table, _correct_table),
 }
+
+
+def _kind(name: str) -> Kind:
+    return KINDS.get(name) or provision_archive.kinds()[name]

@@ -91,6 +91,42 @@ DETECTORS = Setting(
     "",
     "file of own detectors and allow lists for scans of buckets (YAML); none if empty",
 )
+ARCHIVE_BUCKET = Setting(
+    f"{PREFIX}ARCHIVE_BUCKET", "privacy-archive", "S3 bucket of deleted records, versioned"
+)
+ARCHIVE_KEY = Setting(
+    f"{PREFIX}ARCHIVE_KEY",
+    "alias/privacy-archive",
+    "alias of the KMS key that deleted records are encrypted with",
+)
+DELETION_QUEUE = Setting(
+    f"{PREFIX}DELETION_QUEUE",
+    "privacy-deletions",
+    "SQS queue that the tables' pipes send deletions to (its name)",
+)
+DELETION_DEAD_LETTER_QUEUE = Setting(
+    f"{PREFIX}DELETION_DEAD_LETTER_QUEUE",
+    "privacy-deletions-dead-letters",
+    "SQS queue for deletions that can't be archived, with the reason (its name)",
+)
+PIPE_DEAD_LETTER_QUEUE = Setting(
+    f"{PREFIX}PIPE_DEAD_LETTER_QUEUE",
+    "privacy-pipe-dead-letters",
+    "SQS queue in which pipes name the records that they could not pass on (its name)",
+)
+PIPE_ROLE = Setting(
+    f"{PREFIX}PIPE_ROLE", f"arn:aws:iam::{_ACCOUNT}:role/privacy-pipes", "IAM role that the pipes assume"
+)
+ERASURE_TABLE = Setting(
+    f"{PREFIX}ERASURE_TABLE",
+    "privacy-erasures",
+    "DynamoDB table that says which subjects were erased, by which request",
+)
+DELETION_ALERT_HOURS = Setting(
+    f"{PREFIX}DELETION_ALERT_HOURS",
+    "12",
+    "age of the oldest deletion that waits from which on people are alerted; a stream forgets after 24 hours",
+)
 ESTATE = Setting(
     f"{PREFIX}ESTATE", "estate.yaml", "what is governed; the default is the file in the project's own folder"
 )

@@ -13,12 +13,16 @@ _BATCH = 10  # SQS takes no more messages a call
 
 @dataclass(frozen=True)
 class Message:
-    """A received message.  It comes again once its visibility timeout is over, unless deleted."""
+    """A received message.  It comes again once its visibility timeout is over, unless deleted.
+
+    ``reason`` is why it is among the dead letters, where it was asked for and given.
+    """
 
     id: str
     body: str
     receipt: str
     receives: int
+    reason: str | None = None
 
 
 class QueueResource(dg.ConfigurableResource[Any]):

@@ -12,7 +12,6 @@ import dagster as dg
 from privacy_assets.estate import Estate
 from privacy_assets.partitions import BUCKETS
 
-
 _LATE = timedelta(hours=1)
 
 

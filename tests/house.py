@@ -15,12 +15,17 @@ import yaml
 
 from privacy_assets.definitions import build
 from privacy_assets.estate import Estate, load_estate
+from privacy_assets.governed import table_shapes
+from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
+from resources.deletions import DeletionQueueResource
 from resources.dynamodb import ExportsResource
+from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
-from resources.provision import Names, TableShape, provision
+from resources.provision import Names, provision
+from resources.provision_archive import ArchiveNames
 from resources.s3 import LakeResource
 from resources.scan_jobs import ScanJobsResource
 from resources.sns import AlertResource
@@ -52,6 +57,19 @@ def event(log_id: str, subject: str = "subject-1", **attributes: dict[str, Any])
     return {"log_id": {"S": log_id}, "subject_id": {"S": subject}, **attributes}
 
 
+def archive_names(unique: str) -> ArchiveNames:
+    return ArchiveNames(
+        bucket=f"archive-{unique}",
+        key=f"alias/archive-{unique}",
+        queue=f"deletions-{unique}",
+        dead_letters=f"deletions-dead-{unique}",
+        pipe_dead_letters=f"pipe-dead-{unique}",
+        pipe_role=f"arn:aws:iam::123456789012:role/pipes-{unique}",
+        erasures=f"erasures-{unique}",
+        topic=f"alerts-{unique}",
+    )
+
+
 @dataclass
 class House:
     """One estate on local AWS."""
@@ -70,6 +88,8 @@ class House:
         columns: Mapping[str, Any] = EVENTS,
         nouns: Iterable[str] = ("events",),
         buckets: Iterable[Mapping[str, Any]] = (),
+        archive: bool = False,
+        **fields: Any,
     ) -> "House":
         names = Names(
             bucket=f"lake-{unique}",
@@ -83,6 +103,7 @@ class House:
             scan_requests=f"scans-{unique}",
             scan_dead_letters=f"scans-dead-{unique}",
             scan_jobs=f"scan-jobs-{unique}",
+            archive=archive_names(unique) if archive else None,
         )
         tables = [
             {
@@ -92,14 +113,16 @@ class House:
                 "subject_key": "subject_id",
                 "owner": "team:privacy",
                 "columns": dict(columns),
+                **fields,
             }
             for noun in nouns
         ]
         path = folder / "estate.yaml"
         path.write_text(yaml.safe_dump({"tables": tables, "buckets": list(buckets)}))
         requests.post(f"{endpoint}/_local/dynamodb/settings", json={"export_seconds": 0}, timeout=60)
-        provision([TableShape(str(t["name"]), str(t["table"]), (("log_id", "S"),)) for t in tables], names)
-        return cls(endpoint, names, load_estate(path), dg.DagsterInstance.ephemeral())
+        estate = load_estate(path)
+        provision(table_shapes(estate), names)
+        return cls(endpoint, names, estate, dg.DagsterInstance.ephemeral())
 
     @property
     def resources(self) -> dict[str, Any]:
@@ -116,6 +139,21 @@ class House:
                 queue=self.names.scan_requests, dead_letters=self.names.scan_dead_letters
             ),
             "alerts": AlertResource(topic_arn=f"arn:aws:sns:us-east-1:123456789012:{self.names.topic}"),
+            **self.archive_resources,
+        }
+
+    @property
+    def archive_resources(self) -> dict[str, Any]:
+        """What the archive needs, in a house that was built with one."""
+        names = self.names.archive
+        if names is None:
+            return {}
+        return {
+            "archive": ArchiveResource(bucket=names.bucket),
+            "deletion_queue": DeletionQueueResource(
+                queue=names.queue, dead_letters=names.dead_letters, pipe_dead_letters=names.pipe_dead_letters
+            ),
+            "erasures": ErasuresResource(table=names.erasures, key_id=names.key),
         }
 
     @property

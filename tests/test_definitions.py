@@ -58,7 +58,12 @@ def test_dg_checks_the_definitions() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     listed = json.loads(done.stdout[done.stdout.index("{") :])
-    assert {job["name"] for job in listed["jobs"]} == {"daily_audit", "nightly_exports"}
+    assert {job["name"] for job in listed["jobs"]} == {
+        "archive_deletions",
+        "archive_restore",
+        "daily_audit",
+        "nightly_exports",
+    }
 
 
 def test_workspace_and_cloud_files_name_the_module() -> None:

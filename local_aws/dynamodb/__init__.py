@@ -5,8 +5,9 @@ from functools import partial
 import moto.dynamodb.models as moto_models
 
 from local_aws.context import Context
-from local_aws.dynamodb import responses
+from local_aws.dynamodb import responses, streams
 from local_aws.dynamodb.backend import HistoryBackend
+from local_aws.dynamodb.expiry import expire
 from local_aws.dynamodb.exports import Exports
 from local_aws.dynamodb.history import History
 from local_aws.dynamodb.loading import load
@@ -35,8 +36,10 @@ def install(context: Context) -> None:
         setattr(moto_models, name, table)
     moto_models.dynamodb_backends.backend = HistoryBackend
     responses.install(exports, history)
+    streams.install()
 
     def reset() -> None:
+        streams.stream_clock.ahead_seconds = 0.0
         exports.clear()
         history.store.clear()
 
@@ -45,4 +48,5 @@ def install(context: Context) -> None:
     context.on_stop.append(exports.stop)
     context.on_reset.append(reset)
     context.routes["dynamodb/load"] = load
+    context.routes["dynamodb/expire"] = expire
     context.routes["dynamodb/settings"] = partial(responses.settings, exports)

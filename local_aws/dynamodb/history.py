@@ -26,6 +26,7 @@ Bound = tuple[str, tuple[bytes, ...]]
 
 SECOND = 1_000_000
 NOW = Microseconds(2**62)  # later than every change
+EVER = Microseconds(0)
 _PAGE_BYTES = 16 * 1024
 _JOURNAL_BYTES = 64 * 1024 * 1024
 _SCHEMA = """
@@ -34,15 +35,16 @@ CREATE TABLE IF NOT EXISTS tables (
 );
 CREATE TABLE IF NOT EXISTS changes (
     sequence INTEGER PRIMARY KEY, "table" INTEGER NOT NULL,
-    hash BLOB NOT NULL, range BLOB NOT NULL, time INTEGER NOT NULL, streamed INTEGER NOT NULL, item TEXT
+    hash BLOB NOT NULL, range BLOB NOT NULL, time INTEGER NOT NULL, streamed INTEGER NOT NULL, item TEXT,
+    identity TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS changes_of_a_key ON changes ("table", hash, range, time);
 CREATE INDEX IF NOT EXISTS streams ON changes ("table", sequence) WHERE streamed;
 """
 _RECORD = """
-INSERT INTO changes ("table", hash, range, time, streamed, item)
-VALUES (?, ?, ?, ?, {streamed:d}, CAST(? AS TEXT))
-ON CONFLICT ("table", hash, range, time) DO UPDATE SET item = excluded.item
+INSERT INTO changes ("table", hash, range, time, streamed, item, identity)
+VALUES (?, ?, ?, ?, {streamed:d}, CAST(? AS TEXT), {identity})
+ON CONFLICT ("table", hash, range, time) DO UPDATE SET item = excluded.item, identity = excluded.identity
 """
 # The latest change of each key. The index has the groups in order: nothing is sorted, reading stops anywhere.
 _LATEST = """
@@ -67,12 +69,16 @@ class Clock:
 
 @dataclass(frozen=True)
 class Change:
-    """One change as a stream tells it: JSON of the item before and after, None where there was none."""
+    """One change as a stream tells it: JSON of the item before and after, None where there was none.
+
+    ``identity`` is the service that made it, None for a user.
+    """
 
     sequence: int
     time: Microseconds
     old: str | None
     new: str | None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,13 @@ class History:
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA journal_size_limit={_JOURNAL_BYTES}")
         connection.executescript(_SCHEMA)
+        columns = {name for _, name, *_ in self.store.read("PRAGMA table_info(changes)")}
+        if "identity" not in columns:  # a state directory of before there were identities
+            connection.execute("ALTER TABLE changes ADD COLUMN identity TEXT")
         self.clock = Clock(self.store.read("SELECT coalesce(max(time), 0) FROM changes")[0][0])
         self._local = threading.local()
         self._writes = 0
+        self.written = threading.Condition()
         self._counts: dict[TableNumber, tuple[int, int]] = {}
 
     @contextmanager
@@ -119,6 +129,8 @@ class History:
                 self._local.time = None
         # Behind the commit: a count that was begun before it is then not taken for the new state's.
         self._writes += 1
+        with self.written:
+            self.written.notify_all()
 
     def table(self, arn: str, *, fresh: bool) -> TableIdentity:
         """The table's identity; ``fresh`` begins a new table without a past."""
@@ -154,15 +166,23 @@ class History:
             )
 
     def record(
-        self, table: TableNumber, hash_: bytes, range_: bytes, item: bytes | None, *, streamed: bool
+        self,
+        table: TableNumber,
+        hash_: bytes,
+        range_: bytes,
+        item: bytes | None,
+        *,
+        streamed: bool,
+        identity: str | None = None,
     ) -> None:
         """One change at the time of the current write; ``item`` None is a deletion."""
         with self.writing() as (connection, now):
-            connection.execute(_RECORD.format(streamed=streamed), (table, hash_, range_, now, item))
+            statement = _RECORD.format(streamed=streamed, identity="?")
+            connection.execute(statement, (table, hash_, range_, now, item, identity))
 
     def load(self, connection: sqlite3.Connection, changes: Iterable[LoadedChange]) -> None:
         """Changes with times of their own; streams don't see them."""
-        connection.executemany(_RECORD.format(streamed=0), changes)
+        connection.executemany(_RECORD.format(streamed=0, identity="NULL"), changes)
 
     def item(self, table: TableNumber, hash_: bytes, range_: bytes) -> str | None:
         """What the key holds now."""
@@ -215,20 +235,34 @@ class History:
         self._counts[table] = (writes, known)
         return known
 
-    def changes(self, table: TableNumber, start: int, quantity: int) -> list[Change]:
-        """Changes that a stream saw, from sequence number ``start`` on, in the order they were written."""
+    def changes(
+        self, table: TableNumber, start: int, quantity: int, since: Microseconds = EVER
+    ) -> list[Change]:
+        """Changes that a stream saw, from sequence number ``start`` and time ``since`` on, in the order they
+        were written.
+        """
         rows = self.store.read(
             """
             SELECT sequence, time, (
                 SELECT item FROM changes AS before WHERE before."table" = after."table"
                 AND before.hash = after.hash AND before.range = after.range AND before.time < after.time
                 ORDER BY before.time DESC LIMIT 1
-            ), item
-            FROM changes AS after WHERE "table" = ? AND streamed AND sequence >= ? ORDER BY sequence LIMIT ?
+            ), item, identity
+            FROM changes AS after WHERE "table" = ? AND streamed AND sequence >= ? AND time >= ?
+            ORDER BY sequence LIMIT ?
             """,
-            (table, start, quantity),
+            (table, start, since, quantity),
         )
         return [Change(*row) for row in rows]
+
+    def change_time(self, table: TableNumber, sequence: int) -> Microseconds | None:
+        """When the first streamed change at or after ``sequence`` was made; None when there is none."""
+        rows = self.store.read(
+            'SELECT time FROM changes WHERE "table" = ? AND streamed AND sequence >= ?'
+            " ORDER BY sequence LIMIT 1",
+            (table, sequence),
+        )
+        return rows[0][0] if rows else None
 
     def last_sequence(self, table: TableNumber) -> int:
         """The sequence number of the last change that a stream saw; 0 when there is none."""

@@ -24,7 +24,7 @@ from werkzeug.wrappers import Request, Response
 from local_aws.dynamodb.backend import HistoryBackend
 from local_aws.dynamodb.exports import Export, Exports
 from local_aws.dynamodb.history import NOW, SECOND, History, Microseconds
-from local_aws.dynamodb.tables import HistoryTable
+from local_aws.dynamodb.tables import HistoryTable, stream_clock
 
 _PREFIX = "com.amazonaws.dynamodb.v20120810#"
 _WINDOW_DAYS = 35
@@ -98,16 +98,24 @@ def install(exports: Exports, history: History) -> None:
 
 
 def settings(exports: Exports, request: Request) -> Response:
-    """``/_local/dynamodb/settings``: POST ``{"export_seconds": 2}`` sets how long exports last at least."""
+    """``/_local/dynamodb/settings``: POST ``{"export_seconds": 2}`` sets how long exports last at least,
+    ``{"stream_ahead_seconds": 90000}`` lets streams and their readers believe that so much time has passed.
+    """
+    names = ("export_seconds", "stream_ahead_seconds")
     if request.method == "POST":
         try:
-            seconds = json.loads(request.get_data()).get("export_seconds")
-        except (ValueError, AttributeError):
-            seconds = None
-        if not isinstance(seconds, int | float) or seconds < 0:
-            return Response('expected {"export_seconds": number of seconds, 0 or more}\n', status=400)
-        exports.seconds = float(seconds)
-    return Response(json.dumps({"export_seconds": exports.seconds}), content_type="application/json")
+            given = dict(json.loads(request.get_data()))
+        except (ValueError, TypeError):
+            given = {}
+        wrong = [value for value in given.values() if not isinstance(value, int | float) or value < 0]
+        if wrong or not given or set(given) - set(names):
+            return Response(
+                f'expected {{"{names[0]}": number of seconds, 0 or more}} or "{names[1]}"\n', status=400
+            )
+        exports.seconds = float(given.get(names[0], exports.seconds))
+        stream_clock.ahead_seconds = float(given.get(names[1], stream_clock.ahead_seconds))
+    now = dict(zip(names, (exports.seconds, stream_clock.ahead_seconds), strict=True))
+    return Response(json.dumps(now), content_type="application/json")
 
 
 def _json_value(value: Any) -> Any:

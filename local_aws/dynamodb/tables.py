@@ -12,12 +12,22 @@ from moto.core.utils import utcnow
 from moto.dynamodb.exceptions import InvalidIndexNameError, MockValidationException
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import RestoredPITTable, RestoredTable, StreamRecord, StreamShard, Table
+from pydantic_core import from_json
 
 from local_aws.dynamodb import items
-from local_aws.dynamodb.history import SECOND, Bound, Change, History, TableIdentity
+from local_aws.dynamodb.history import (
+    SECOND,
+    Bound,
+    Change,
+    Clock,
+    History,
+    Microseconds,
+    TableIdentity,
+)
 from local_aws.dynamodb.keys import after_prefix, sort_key
 
 PAGE_BYTES = 1024 * 1024
+TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 Page = tuple[list[Item], int, dict[str, Any] | None]
 
 _COMPARISONS = {
@@ -81,7 +91,7 @@ class _Items:
 class HistoryShard(StreamShard):
     """The stream's one shard, read from the history: records outlive a restart and take no memory.
 
-    A record's sequence number is its change's number above a fixed base.
+    A record's sequence number is its change's number above a fixed base. Records are trimmed after 24 hours.
     """
 
     table: "HistoryTable"
@@ -112,27 +122,76 @@ class HistoryShard(StreamShard):
 
     def get(self, start: int, quantity: int) -> list[dict[str, Any]]:
         """Records from sequence number ``start`` on."""
-        changes = self.table.history.changes(
-            self.table.identity.number, start - self.starting_sequence_number, quantity
-        )
-        return [
-            self._record(change) for change in changes if change.old is not None or change.new is not None
-        ]
+        return [self.record(change) for change in self.changes(start, quantity)]
 
-    def _record(self, change: Change) -> dict[str, Any]:
-        view = (self.table.stream_specification or {})["StreamViewType"]
-        old, new = (None if text is None else self.table.parse(text) for text in (change.old, change.new))
-        event = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
-        record = StreamRecord(
-            self.table, view, event, old, new, self.starting_sequence_number + change.sequence
-        ).to_json()
-        record["eventID"] = f"{self.table.identity.number:08x}{change.sequence:024x}"
-        record["awsRegion"] = self.table.region_name
-        record["dynamodb"]["ApproximateCreationDateTime"] = change.time // SECOND
-        images = [image for image in (old, new) if image is not None]
-        key_bytes = sum(images[0].attrs[name].size() + len(name) for name in self.table.table_key_attrs)
-        record["dynamodb"]["SizeBytes"] = key_bytes + sum(image.size() for image in images)
+    def changes(self, start: int, quantity: int) -> list[Change]:
+        """What the stream still has from sequence number ``start`` on: nothing of more than 24 hours ago."""
+        first = start - self.starting_sequence_number
+        while True:
+            found = self.table.history.changes(
+                self.table.identity.number, first, quantity, stream_clock.trimmed(self.table.history.clock)
+            )
+            changes = [change for change in found if change.old is not None or change.new is not None]
+            if changes or not found:
+                return changes
+            first = found[-1].sequence + 1  # deletions of what was not there: no stream tells of them
+
+    def is_trimmed(self, sequence_number: int) -> bool:
+        """Whether the record of this sequence number was there and is no more."""
+        history = self.table.history
+        time = history.change_time(
+            self.table.identity.number, sequence_number - self.starting_sequence_number
+        )
+        return time is not None and time < stream_clock.trimmed(history.clock)
+
+    def record(self, change: Change) -> dict[str, Any]:
+        """The change as GetRecords tells it."""
+        table = self.table
+        view = (table.stream_specification or {})["StreamViewType"]
+        old, new = (None if text is None else from_json(text) for text in (change.old, change.new))
+        image: dict[str, Any] = new if old is None else old  # type: ignore[assignment]  # not both are None
+        keys = {name: image[name] for name in table.table_key_attrs}
+        told: dict[str, Any] = {
+            "ApproximateCreationDateTime": change.time // SECOND,
+            "Keys": keys,
+            "SequenceNumber": str(self.starting_sequence_number + change.sequence),
+            "SizeBytes": sum(items.size(part) for part in (keys, old, new) if part is not None),
+            "StreamViewType": view,
+        }
+        if new is not None and view in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"):
+            told["NewImage"] = new
+        if old is not None and view in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
+            told["OldImage"] = old
+        record: dict[str, Any] = {
+            "eventID": f"{table.identity.number:08x}{change.sequence:024x}",
+            "eventName": "INSERT" if old is None else "REMOVE" if new is None else "MODIFY",
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "awsRegion": table.region_name,
+            "dynamodb": told,
+        }
+        if change.identity is not None:
+            record["userIdentity"] = {"PrincipalId": change.identity, "Type": "Service"}
         return record
+
+
+class StreamClock:
+    """What streams and their readers take for now: tests put it ahead, as if hours had passed."""
+
+    retention = 24 * 3600 * SECOND
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def now(self, clock: Clock) -> Microseconds:
+        return Microseconds(clock.now() + round(self.ahead_seconds * SECOND))
+
+    def trimmed(self, clock: Clock) -> Microseconds:
+        """What is older than this is gone."""
+        return Microseconds(self.now(clock) - self.retention)
+
+
+stream_clock = StreamClock()
 
 
 class HistoryTable(Table):
@@ -191,13 +250,27 @@ class HistoryTable(Table):
         self._record(hash_key, range_key, None)
         return item
 
+    def expire(self, hash_key: DynamoType, range_key: DynamoType | None) -> None:
+        """Delete a key's item as the time-to-live process does. Raises KeyError."""
+        item = self.stored(hash_key, range_key)
+        self._record(hash_key, range_key, None, TTL_PRINCIPAL)
+        if self.stream_shard is not None:
+            self.stream_shard.add(item, None)
+
     def parse(self, text: str) -> Item:
         """The item of its stored JSON."""
         return items.load(text, self.hash_key_attr, self.range_key_attr)
 
-    def _record(self, hash_key: DynamoType, range_key: DynamoType | None, text: bytes | None) -> None:
+    def _record(
+        self,
+        hash_key: DynamoType,
+        range_key: DynamoType | None,
+        text: bytes | None,
+        identity: str | None = None,
+    ) -> None:
         keys = self._sort_keys(hash_key, range_key)
-        self.history.record(self.identity.number, *keys, text, streamed=self.stream_shard is not None)
+        streamed = self.stream_shard is not None
+        self.history.record(self.identity.number, *keys, text, streamed=streamed, identity=identity)
 
     def _sort_keys(self, hash_key: DynamoType, range_key: DynamoType | None) -> tuple[bytes, bytes]:
         return self._sort_key(hash_key), self._sort_key(range_key) if range_key else b""

@@ -10,7 +10,10 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from moto.cloudwatch.models import MetricDatum
+from moto.core.common_models import CloudWatchMetricProvider
 from moto.core.exceptions import ServiceException
+from moto.core.utils import utcnow
 from moto.sqs import models, urls
 from moto.sqs.constants import MAXIMUM_MESSAGE_LENGTH
 from moto.sqs.exceptions import (
@@ -81,7 +84,7 @@ class Queue(models.Queue):
         )
 
 
-class Backend(models.SQSBackend):
+class Backend(models.SQSBackend, CloudWatchMetricProvider):
     """SQS of one account and region."""
 
     store: ClassVar[Messages]
@@ -89,6 +92,29 @@ class Backend(models.SQSBackend):
     @property
     def _url_module(self) -> Any:
         return urls  # moto looks for them beside the backend's own module
+
+    @classmethod
+    def get_cloudwatch_metrics(cls, account_id: str, region: str) -> Any:
+        """The age of each queue's oldest message now; a queue that is empty has none, as with AWS once it is
+        idle.
+        """
+        now = now_ms()
+        oldest = {
+            name: cls.store.oldest(queue.queue_arn)
+            for name, queue in models.sqs_backends[account_id][region].queues.items()
+        }
+        return [
+            MetricDatum(
+                namespace="AWS/SQS",
+                name="ApproximateAgeOfOldestMessage",
+                value=(now - sent) / 1000,
+                dimensions=[{"Name": "QueueName", "Value": name}],
+                timestamp=utcnow(),
+                unit="Seconds",
+            )
+            for name, sent in oldest.items()
+            if sent is not None
+        ]
 
     # --- queues
 

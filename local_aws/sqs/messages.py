@@ -95,6 +95,7 @@ NEXT_VISIBLE = (
     "SELECT min(visible_at) FROM sqs_messages INDEXED BY sqs_visible WHERE queue = ? AND visible_at > ?"
 )
 EXPIRED = "SELECT id FROM sqs_messages INDEXED BY sqs_sent WHERE queue = ? AND sent_at < ? LIMIT ?"
+OLDEST = "SELECT min(sent_at) FROM sqs_messages INDEXED BY sqs_sent WHERE queue = ?"
 HIDDEN = """
 SELECT count(*), coalesce(sum(receives > 0), 0) FROM sqs_messages INDEXED BY sqs_visible
 WHERE queue = ? AND visible_at > ?
@@ -448,6 +449,12 @@ class Messages:
             total = connection.execute("SELECT total FROM sqs_queues WHERE id = ?", (queue,)).fetchone()[0]
             hidden, in_flight = connection.execute(HIDDEN, (queue, now)).fetchone()
         return Counts(visible=total - hidden, in_flight=in_flight, delayed=hidden - in_flight)
+
+    def oldest(self, arn: str) -> int | None:
+        """When the queue's oldest message was sent; None when it is empty."""
+        queue = self._numbers.get(arn) or self._known(arn)
+        found: int | None = self._store.read(OLDEST, (queue,))[0][0] if queue is not None else None
+        return found
 
     def purge(self, arn: str) -> None:
         """Empty the queue."""

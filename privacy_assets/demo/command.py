@@ -164,6 +164,7 @@ def _nights(
         + (f", {loaded.deletes:,} deleted" if loaded.deletes else "")
     )
     from privacy_assets.demo import scans
+    from privacy_assets.demo.deletions import accident
     from privacy_assets.demo.findings import read_findings
     from privacy_assets.demo.samples import BUCKET, samples
     from privacy_assets.demo.watching import follow
@@ -176,12 +177,13 @@ def _nights(
     stages.now("waiting for the schedule")
     alive = whole.children.check
     follow(nights, stages.night, alive, LONGEST_SILENCE)
+    happened = accident(table, stages.now, stages.done, alive)
     job = scans.follow(stages.now, alive, LONGEST_SILENCE) if made else None
     if job is not None:
         stages.done(f"scan of s3://{BUCKET}: {job['total_findings']:,} findings")
     stages.now("reading what was found")
     reports = request.state / "reports"
-    found = read_findings(nights, reports, plan.expected if plan else None)
+    found = read_findings(nights, reports, plan.expected if plan else None, happened)
     return found, scans.read(job, made, reports) if job and made else None
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from privacy_assets.demo.days import RowKeys
+from privacy_assets.demo.deletions import Accident
 from resources import settings
 from resources.athena import AthenaResource
 from resources.s3 import LakeResource
@@ -42,10 +43,13 @@ class Night:
 
 @dataclass(frozen=True)
 class Findings:
-    """All nights, oldest first. ``expected`` is what was planted, None when nobody knows."""
+    """All nights, oldest first. ``expected`` is what was planted, None when nobody knows; ``accident`` tells
+    of the records that were deleted.
+    """
 
     nights: Sequence[Night]
     expected: Mapping[date, RowKeys] | None
+    accident: Accident
 
     @property
     def last(self) -> Night:
@@ -54,10 +58,16 @@ class Findings:
 
     @property
     def surprises(self) -> list[str]:
-        """A line for each audit of each night that did not find exactly what was planted."""
+        """A line for each audit of each night that did not find exactly what was planted, and for records
+        that did not come back.
+        """
+        lines = list(self.accident.surprises)
         if self.expected is None:
-            return []
-        return [line for night in self.nights for line in _surprises(night, self.expected[night.date])]
+            return lines
+        return [
+            *(line for night in self.nights for line in _surprises(night, self.expected[night.date])),
+            *lines,
+        ]
 
     def planted(self, audit: str) -> int | None:
         """How many violations were planted for the last night; None when nobody knows."""
@@ -79,6 +89,7 @@ class Findings:
                 {name: audit[name] for name in ("id", "status", "violations", "severity")}
                 for audit in self.last.report["audits"]
             ],
+            "archive": asdict(self.accident),
             "report": {"html": str(self.last.html), "json": str(self.last.json)},
         }
 
@@ -115,7 +126,9 @@ def _named(what: str, keys: set[str]) -> list[str]:
     return [f"{what} {', '.join(sorted(keys)[:SHOWN])}{more}"]
 
 
-def read_findings(nights: Sequence[date], reports: Path, expected: Mapping[date, RowKeys] | None) -> Findings:
+def read_findings(
+    nights: Sequence[date], reports: Path, expected: Mapping[date, RowKeys] | None, accident: Accident
+) -> Findings:
     """Copy every night's report below ``reports`` and read what the audits wrote."""
     lake = LakeResource(bucket=settings.LAKE_BUCKET.value())
     athena = AthenaResource(
@@ -126,7 +139,8 @@ def read_findings(nights: Sequence[date], reports: Path, expected: Mapping[date,
     if expected is not None:
         for row in athena.fetch(athena.execute(ROW_KEYS)).to_pylist():
             row_keys[row["snapshot_date"]][row["audit_id"]].append(row["row_key"])
-    return Findings([_night(lake, night, reports, row_keys[night]) for night in nights], expected)
+    read = [_night(lake, night, reports, row_keys[night]) for night in nights]
+    return Findings(read, expected, accident)
 
 
 def _night(lake: LakeResource, night: date, reports: Path, row_keys: Mapping[str, Sequence[str]]) -> Night:

@@ -48,6 +48,7 @@ def test_generated_nights_are_found_exactly(tmp_path: Path) -> None:
         night.isoformat() for night in last_nights(2)
     }
     assert len(document["audits"]) == 14
+    assert document["archive"] == {"deleted": 25, "archived": 25, "restored": 25, "equal": 25}
     for audit in document["audits"]:
         assert set(audit) == {"id", "status", "violations", "severity"}
         assert audit["status"] == "violated"

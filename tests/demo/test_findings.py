@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from privacy_assets.demo.deletions import Accident
 from privacy_assets.demo.findings import Findings, Night, print_table
 from privacy_assets.demo.watching import _plain
 from privacy_assets.machine.daemon import instants
@@ -37,7 +38,8 @@ def findings(
         told = [audit(name, len(row_keys.get(name, ()))) for name in PLANTED]
     report = {"item_count": 7, "audits": told, "exports": [{"export_id": "x"}]}
     night = Night(NIGHT, report, row_keys, Path("report.html"), Path("report.json"))
-    return Findings([night], None if expected is None else {NIGHT: dict(expected)})
+    planted = None if expected is None else {NIGHT: dict(expected)}
+    return Findings([night], planted, Accident(25, 25, 25, 25))
 
 
 def test_what_was_planted_is_no_surprise() -> None:
@@ -124,3 +126,10 @@ def test_a_schedule_is_evaluated_once_for_each_missed_morning() -> None:
         "2026-03-05T23:59:59+00:00",
     ]
     assert instants([]) == []
+
+
+def test_records_that_did_not_come_back_are_told() -> None:
+    assert Accident(25, 25, 25, 25).surprises == []
+    assert Accident(25, 25, 24, 24).surprises == [
+        "archive: of 25 deleted records 25 were archived, 24 restored, and 24 were as before"
+    ]

@@ -1,0 +1,236 @@
+"""Deletions into the archive and back, in records a second and in memory.
+
+With AWS at a distance (``benchmarks.distant``), where a call takes 15 ms: what concurrency makes of it, and
+how memory grows from ten thousand records to a million. And end to end on local AWS: items deleted from a
+table, through its stream, its pipe and its queue into S3 and Iceberg, and put back.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from local_aws.process import running
+
+SIZES_AT_A_DISTANCE = (10_000, 1_000_000)
+SIZE_LOCAL = 10_000
+
+
+def main(sizes: tuple[int, int]) -> dict[str, Any]:
+    """The figures; ``sizes`` below ten thousand make it a rehearsal."""
+    rehearsal = sizes[0] < SIZES_AT_A_DISTANCE[0]
+    distant = (1_000, 5_000) if rehearsal else SIZES_AT_A_DISTANCE
+    found = {
+        "distant": {str(size): at_a_distance(size) for size in distant},
+        "local": local(500 if rehearsal else SIZE_LOCAL),
+    }
+    _print(found)
+    return found
+
+
+def at_a_distance(deletions: int) -> dict[str, Any]:
+    """Archive and restore in a process of its own, every call 15 ms away."""
+    with running() as server:
+        environment = {**os.environ, **server.environment}
+        names = _names(environment)
+        with subprocess.Popen(
+            [
+                sys.executable, "-m", "benchmarks.distant", server.endpoint, str(deletions),
+                names["bucket"], names["table"],
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as distant:  # fmt: skip
+            assert distant.stdout is not None
+            try:
+                port = distant.stdout.readline().strip()
+                environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+                return {what: _measured(what, environment) for what in ("archive", "restore")}
+            finally:
+                distant.kill()
+
+
+def _measured(what: str, environment: dict[str, str]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.archive", what],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _names(environment: dict[str, str]) -> dict[str, str]:
+    """Create the estate in a fresh AWS; the archive's bucket and the table."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.archive", "provision"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def local(deletions: int) -> dict[str, Any]:
+    """Items put, deleted, archived and restored on local AWS."""
+    with running() as server:
+        environment = {**os.environ, **server.environment}
+        _names(environment)
+        return _measured(f"local={deletions}", environment)
+
+
+# --- in the measured process
+
+
+def worker(what: str) -> dict[str, Any]:
+    """One measurement, in the AWS of the environment."""
+    from privacy_assets.governed import governed_estate, table_shapes
+    from resources import settings
+    from resources.provision import provision
+
+    estate = governed_estate()
+    table = next(each for each in estate.tables if each.name == "privacy_logs")
+    if what == "provision":
+        provision(table_shapes(estate))
+        return {"bucket": settings.ARCHIVE_BUCKET.value(), "table": table.table}
+    if what == "archive":
+        return _timed(_archive)
+    if what == "restore":
+        return _timed(_restore)
+    return _local(int(what.partition("=")[2]), table.table)
+
+
+def _timed(work: Any) -> dict[str, Any]:
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    started = perf_counter()
+    records = work()
+    seconds = perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "records": records,
+        "seconds": round(seconds, 2),
+        "records_a_second": round(records / seconds),
+        "processor_seconds": round(processor, 1),
+        "peak_mib": after.ru_maxrss // 1024,
+    }
+
+
+def _parts() -> dict[str, Any]:
+    from privacy_assets.definitions import default_resources
+
+    return default_resources()
+
+
+def _archive() -> int:
+    from privacy_assets.archive.archiving import Archiver
+    from privacy_assets.governed import governed_estate
+    from resources.archive import ObjectRefused
+    from resources.streams import RecordsGone
+
+    parts = _parts()
+    done = Archiver(
+        queue=parts["deletion_queue"],
+        objects=parts["archive"],
+        store=parts["iceberg"],
+        streams=parts["streams"],
+        erasures=parts["erasures"],
+        tables=governed_estate().by_name,
+        refused=ObjectRefused,
+        gone=RecordsGone,
+    ).drain(seconds=3600)
+    return done.archived
+
+
+def _restore() -> int:
+    from privacy_assets.archive.restore import Options, Restorer, Selection
+    from privacy_assets.governed import governed_estate
+
+    parts = _parts()
+    table = governed_estate().by_name["privacy_logs"]
+    report = Restorer(
+        table=table,
+        store=parts["iceberg"],
+        source=parts["archive"],
+        target=parts["tables"].table(table.table),
+        erasures=parts["erasures"],
+    ).run(Selection("privacy_logs", first=datetime(2020, 1, 1, tzinfo=UTC)), Options())
+    assert report.complete, report.document()
+    return sum(report.counts.values())
+
+
+def _local(deletions: int, table: str) -> dict[str, Any]:
+    """``end_to_end`` is from the first deletion to the last row."""
+    import boto3
+    import requests
+
+    from resources.signed import Caller
+
+    items = Caller("dynamodb")
+    names = [f"log-{number:09d}" for number in range(deletions)]
+
+    def put(name: str) -> None:
+        item = {"log_id": {"S": name}, "subject_id": {"S": name[-3:]}, "message": {"S": "x" * 600}}
+        items.json("PutItem", {"TableName": table, "Item": item})
+
+    def delete(name: str) -> None:
+        items.json("DeleteItem", {"TableName": table, "Key": {"log_id": {"S": name}}})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, names))
+        started = perf_counter()
+        list(pool.map(delete, names))
+    deleted = perf_counter()
+    requests.post(f"{os.environ['AWS_ENDPOINT_URL']}/_local/pipes/flush", timeout=600).raise_for_status()
+    piped = perf_counter()
+    archived = _timed(_archive)
+    ended = perf_counter()
+    restored = _timed(_restore)
+    left = boto3.client("dynamodb").describe_table(TableName=table)["Table"]["ItemCount"]
+    assert left == deletions, left
+    return {
+        "deletions": deletions,
+        "end_to_end_seconds": round(ended - started, 2),
+        "end_to_end_records_a_second": round(deletions / (ended - started)),
+        "deleting_seconds": round(deleted - started, 2),
+        "pipe_seconds_after": round(piped - deleted, 2),
+        "archive": archived,
+        "restore": restored,
+    }
+
+
+def _print(found: dict[str, Any]) -> None:
+    table = Table("", "records", "seconds", "records a second", "peak, MiB")
+    for size, both in found["distant"].items():
+        for what, one in both.items():
+            cells = (f"{int(size):,}", one["seconds"], f"{one['records_a_second']:,}", one["peak_mib"])
+            table.add_row(f"{what}, calls of 15 ms", *(str(cell) for cell in cells))
+    local = found["local"]
+    for what in ("archive", "restore"):
+        one = local[what]
+        cells = (f"{one['records']:,}", one["seconds"], f"{one['records_a_second']:,}", one["peak_mib"])
+        table.add_row(f"{what}, local AWS", *(str(cell) for cell in cells))
+    table.add_row(
+        "from deletion to row, local AWS",
+        f"{local['deletions']:,}",
+        str(local["end_to_end_seconds"]),
+        f"{local['end_to_end_records_a_second']:,}",
+        "",
+    )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    print(json.dumps(worker(sys.argv[1])))

@@ -1,0 +1,310 @@
+"""The archive's assets: deletions as they come, what two snapshots say of them, and records brought back."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from privacy_assets.archive import names, reconciliation, rows
+from privacy_assets.archive.archiving import Archiver, Drained, NotArchived
+from privacy_assets.archive.reconciliation import MISSED
+from privacy_assets.archive.removal import expire
+from privacy_assets.estate import Estate, Table
+from privacy_assets.masking import mask
+from privacy_assets.partitions import daily, deletion_days, snapshot_date
+from privacy_assets.snapshot import names as snapshot_names
+from resources.archive import ArchiveResource, ObjectRefused
+from resources.athena import AthenaResource
+from resources.deletions import DeletionQueueResource
+from resources.erasures import ErasuresResource
+from resources.glue import GlueResource
+from resources.iceberg import IcebergResource
+from resources.streams import RecordsGone, StreamsResource
+
+GROUP = "archive"
+_OWNER = "team:privacy"
+_SHOWN = 20
+_SNAPSHOTS_KEPT = timedelta(hours=1)  # no query of Athena's lasts longer than half of it
+_RUN_SECONDS = 1800.0
+
+
+def archive_assets(estate: Estate) -> list[dg.AssetsDefinition]:
+    """All assets of the domain but the restore's."""
+    return [_deletions(estate), _reconciliation(estate)]
+
+
+def _deletions(estate: Estate) -> dg.AssetsDefinition:
+    days = deletion_days(estate)
+
+    @dg.asset(
+        key=names.DELETIONS_KEY,
+        deps=[snapshot_names.source_key(noun) for noun in estate.nouns],
+        partitions_def=days,
+        group_name=GROUP,
+        owners=[_OWNER],
+        kinds={"sqs", "s3", "iceberg"},
+        description=(
+            "Every record deleted from a governed table, as the stream's record in S3 and as a row of "
+            f"`{rows.DELETIONS}`. A run takes all that waits in the queue, whatever its day; its own day is "
+            "told with all that the day has."
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "no_dead_letters",
+                asset=names.DELETIONS_KEY,
+                partitions_def=days,
+                description="Nothing waits among the dead letters: each is a deletion that is not archived.",
+            ),
+            dg.AssetCheckSpec(
+                "pipes_pass_all",
+                asset=names.DELETIONS_KEY,
+                partitions_def=days,
+                description="No pipe refused a record that had to be read from the stream again.",
+            ),
+        ],
+    )
+    def deletions(
+        context: dg.AssetExecutionContext,
+        deletion_queue: DeletionQueueResource,
+        archive: ArchiveResource,
+        iceberg: IcebergResource,
+        streams: StreamsResource,
+        erasures: ErasuresResource,
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        day = date.fromisoformat(context.partition_key)
+        archiver = Archiver(
+            queue=deletion_queue,
+            objects=archive,
+            store=iceberg,
+            streams=streams,
+            erasures=erasures,
+            tables=estate.by_name,
+            refused=ObjectRefused,
+            gone=RecordsGone,
+        )
+
+        def progress(done: Drained) -> None:
+            context.log.info(f"{done.archived:,} archived, {done.already:,} were there already")
+
+        try:
+            done = archiver.drain(seconds=_RUN_SECONDS, progress=progress)
+        except NotArchived as failed:
+            raise dg.Failure(description=str(failed), allow_retries=False) from None
+        expired = _keep_house(estate, iceberg, archive, done, day)
+        for other in sorted({each for each, _ in done.by_day} - {day}):
+            context.log_event(
+                dg.AssetMaterialization(
+                    names.DELETIONS_KEY,
+                    partition=other.isoformat(),
+                    metadata=_day_metadata(iceberg, archive, other),
+                )
+            )
+        depths, reasons = deletion_queue.depths(), deletion_queue.reasons()
+        letters = depths[deletion_queue.dead_letters]
+        yield dg.MaterializeResult(
+            metadata={
+                **_day_metadata(iceberg, archive, day),
+                "archived_by_this_run": done.archived,
+                "were_there_already": done.already,
+                "of_erased_subjects": done.erased,
+                "read_from_streams": done.reread,
+                "dead_letters": sum(done.dead.values()),
+                "causes": dg.MetadataValue.json(done.by_cause),
+                "expired": expired,
+                "bytes": dg.MetadataValue.int(done.bytes),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="no_dead_letters",
+                    passed=letters == 0,
+                    metadata={
+                        "dead_letters": letters,
+                        "reasons": reasons,
+                        "what_to_do": "`privacy-assets archive redrive` sends them again",
+                    },
+                ),
+                dg.AssetCheckResult(
+                    check_name="pipes_pass_all",
+                    passed=done.reread == 0 and not depths[deletion_queue.pipe_dead_letters],
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={
+                        "read_from_streams": done.reread,
+                        "waiting": depths[deletion_queue.pipe_dead_letters],
+                    },
+                ),
+            ],
+        )
+
+    return deletions
+
+
+def _keep_house(
+    estate: Estate, iceberg: IcebergResource, archive: ArchiveResource, done: Drained, day: date
+) -> int:
+    """Put small files together, forget old snapshots, remove what is beyond its retention."""
+    for each, noun in sorted({*done.by_day, *((day, noun) for noun in estate.nouns)}):
+        iceberg.compact(rows.DELETIONS, {"deleted_on": [each], "table_name": [noun]})
+    iceberg.vacuum(rows.DELETIONS, _SNAPSHOTS_KEPT)
+    expired = 0
+    held = iceberg.count(rows.DELETIONS, rows.PARTITION_BY)
+    for table in estate.tables:
+        if table.retention_days is None:
+            continue
+        before = datetime.now(UTC).date() - timedelta(days=table.retention_days)
+        if any(noun == table.name and each < before for each, noun in held):
+            expired += expire(iceberg, archive, table.name, before).rows
+    return expired
+
+
+def _day_metadata(iceberg: IcebergResource, archive: ArchiveResource, day: date) -> dict[str, Any]:
+    held = iceberg.count(rows.DELETIONS, ["table_name"], {"deleted_on": [day]})
+    by_table = {noun: count for (noun,), count in sorted(held.items())}
+    lines = ["| table | deletions |", "|---|---|", *(f"| {noun} | {n:,} |" for noun, n in by_table.items())]
+    return {
+        "dagster/row_count": sum(by_table.values()),
+        "tables": dg.MetadataValue.md("\n".join(lines) if by_table else "No deletions."),
+        "dagster/uri": archive.uri(""),
+        "s3": dg.MetadataValue.url(archive.console_url("")),
+        "ask": dg.MetadataValue.md(
+            "```sql\nSELECT table_name, cause, count(*) FROM archived_deletions\n"
+            f"WHERE deleted_on = DATE '{day.isoformat()}' GROUP BY 1, 2\n```"
+        ),
+    }
+
+
+def _reconciliation(estate: Estate) -> dg.AssetsDefinition:
+    days = daily(estate)
+
+    @dg.asset(
+        key=names.RECONCILIATION_KEY,
+        deps=[
+            *(
+                dg.AssetDep(
+                    snapshot_names.typed_key(noun),
+                    partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=0),
+                )
+                for noun in estate.nouns
+            ),
+            dg.AssetDep(names.DELETIONS_KEY, partition_mapping=dg.TimeWindowPartitionMapping()),
+        ],
+        partitions_def=days,
+        group_name=GROUP,
+        owners=[_OWNER],
+        kinds={"athena", "iceberg"},
+        description=(
+            "The keys that the day before's snapshot of a table has and the day's has not, held against the "
+            f"archive of the day between. A key without an archived deletion is a row of `{MISSED}`."
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "every_deletion_archived",
+                asset=names.RECONCILIATION_KEY,
+                partitions_def=days,
+                description="No key vanished without an archived deletion.",
+            ),
+            dg.AssetCheckSpec(
+                "archived_once",
+                asset=names.RECONCILIATION_KEY,
+                partitions_def=days,
+                description="No deletion of the day is in the archive twice.",
+            ),
+        ],
+    )
+    def reconciled(
+        context: dg.AssetExecutionContext,
+        glue: GlueResource,
+        athena: AthenaResource,
+        iceberg: IcebergResource,
+        deletion_queue: DeletionQueueResource,
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        day = snapshot_date(context)
+        rows.ensure(iceberg)
+        iceberg.ensure(MISSED, reconciliation.MISSED_SCHEMA, reconciliation.MISSED_PARTITION_BY)
+        compared: list[str] = []
+        left_out: list[str] = []
+        samples: list[str] = []
+        missed: dict[str, int] = {}
+        for table in estate.tables:
+            if any(
+                glue.partition(table.name, [each.isoformat()]) is None
+                for each in (day - timedelta(days=1), day)
+            ):
+                left_out.append(table.name)
+                continue
+            compared.append(table.name)
+            missed[table.name] = _missed(athena, iceberg, table, day, samples)
+        twice = _twice(athena, day)
+        waiting = deletion_queue.depths()
+        number = sum(missed.values())
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": number,
+                "missed": dg.MetadataValue.json(missed),
+                "compared": compared,
+                "not_compared": left_out,
+                "preview": dg.MetadataValue.md(_preview(samples, number)),
+            },
+            check_results=[
+                _archived_check(number, left_out, samples, sum(waiting.values())),
+                dg.AssetCheckResult(
+                    check_name="archived_once", passed=twice == 0, metadata={"more_than_once": twice}
+                ),
+            ],
+        )
+
+    return reconciled
+
+
+def _missed(
+    athena: AthenaResource, iceberg: IcebergResource, table: Table, day: date, samples: list[str]
+) -> int:
+    result = athena.execute(reconciliation.missed_sql(table, day))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in athena.batches(result):
+            if len(samples) < _SHOWN:
+                shown = batch.column("partition_key").to_pylist()[: _SHOWN - len(samples)]
+                samples.extend(f"{table.name}: {mask(key)}" for key in shown)
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.repeat(pa.scalar(day, pa.date32()), batch.num_rows),
+                    pa.repeat(pa.scalar(table.name), batch.num_rows),
+                    batch.column("partition_key").cast(pa.string()),
+                    batch.column("sort_key").cast(pa.string()),
+                ],
+                schema=reconciliation.MISSED_SCHEMA,
+            )
+
+    return iceberg.replace(MISSED, {"snapshot_date": [day], "table_name": [table.name]}, batches)
+
+
+def _twice(athena: AthenaResource, day: date) -> int:
+    sql = "SELECT count(*) - count(DISTINCT record_id) AS twice FROM archived_deletions WHERE deleted_on = ?"
+    counted = athena.fetch(athena.execute(sql, [f"DATE '{day.isoformat()}'"]))
+    return int(counted.column("twice")[0].as_py())
+
+
+def _archived_check(
+    missed: int, left_out: list[str], samples: list[str], waiting: int
+) -> dg.AssetCheckResult:
+    """A deletion that still waits in a queue is late and not lost: then the check only warns."""
+    passed = missed == 0 and not left_out
+    certain = missed > 0 and waiting == 0
+    return dg.AssetCheckResult(
+        check_name="every_deletion_archived",
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR if certain else dg.AssetCheckSeverity.WARN,
+        description=(
+            "not compared: a snapshot of the day or of the day before is missing" if left_out else None
+        ),
+        metadata={"missed": missed, "sample": samples, "waiting": waiting, "not_compared": left_out},
+    )
+
+
+def _preview(samples: list[str], number: int) -> str:
+    if not number:
+        return "No key vanished without an archived deletion."
+    lines = [f"- {line}" for line in samples]
+    return "\n".join([*lines, "", f"The first {len(samples)} of {number:,}; all are in `{MISSED}`."])

@@ -1,0 +1,7 @@
+"""What the archive's assets and jobs are called."""
+
+DELETIONS_KEY = ["archive", "deletions"]
+RECONCILIATION_KEY = ["archive", "reconciliation"]
+RESTORED_KEY = ["archive", "restored"]
+ARCHIVE_DELETIONS = "archive_deletions"
+ARCHIVE_RESTORE = "archive_restore"

@@ -1,0 +1,299 @@
+"""Back into the table: conditionally, repeatedly, resumably, and never what a subject had erased."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from privacy_assets.archive.names import RESTORED_KEY
+from privacy_assets.archive.records import Cause
+from privacy_assets.archive.restore import (
+    Expired,
+    Options,
+    Outcome,
+    Report,
+    Restorer,
+    Selection,
+    Status,
+    find,
+    parse_key,
+    parse_time,
+)
+from privacy_assets.errors import UserError
+from resources.items import TableItems
+from tests.archive.conftest import Archive
+from tests.house import event
+
+
+def restorer(archive: Archive, table: str = "", **overrides: Any) -> Restorer:
+    parts: dict[str, Any] = {
+        "table": archive.house.estate.tables[0],
+        "store": archive.iceberg,
+        "source": archive.objects,
+        "target": TableItems(table or archive.table),
+        "erasures": archive.erasures,
+    }
+    return Restorer(**{**parts, **overrides})
+
+
+DEFAULT = Options()
+
+
+def restore(archive: Archive, options: Options = DEFAULT, **selection: Any) -> tuple[Report, list[Outcome]]:
+    told: list[Outcome] = []
+    report = restorer(archive).run(Selection("events", **selection), options, tell=told.append)
+    return report, told
+
+
+def counts(report: Report) -> dict[str, int]:
+    return {status: count for status, count in report.counts.items() if count}
+
+
+def items(archive: Archive, table: str = "") -> list[dict[str, Any]]:
+    pages = archive.dynamodb.get_paginator("scan").paginate(TableName=table or archive.table)
+    return [item for page in pages for item in page["Items"]]
+
+
+def key(log_id: str) -> dict[str, dict[str, str]]:
+    return {"log_id": {"S": log_id}}
+
+
+def archived(archive: Archive, *events: Any) -> None:
+    archive.put_and_delete(*events)
+    archive.flush()
+    archive.drain()
+
+
+def test_a_table_that_was_emptied_is_as_it_was(archive: Archive) -> None:
+    everything = {
+        "n": {"N": "1.5"}, "b": {"B": b"\x00\xff"}, "ss": {"SS": ["x", "y"]}, "bs": {"BS": [b"\x01"]},
+        "m": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}]}}},
+    }  # fmt: skip
+    archive.put(*(event(f"{number}", f"subject-{number}", **everything) for number in range(60)))
+    before = items(archive)
+    archive.delete(*(f"{number}" for number in range(60)))
+    assert items(archive) == []
+    archive.flush()
+    archive.drain()
+    first = datetime.now(UTC) - timedelta(days=1)
+    report, _ = restore(archive, first=first)
+    assert counts(report) == {"restored": 60}
+    assert report.complete
+    assert items(archive) == before
+    report, _ = restore(archive, first=first)
+    assert counts(report) == {"unchanged": 60}
+    assert items(archive) == before
+    archive.is_whole(60)
+
+
+def test_by_key_by_subject_by_time_and_by_cause(archive: Archive) -> None:
+    archived(archive, event("a", "jane"), event("b", "jane"), event("c", "john"))
+    assert counts(restore(archive, keys=(key("c"), key("never")))[0]) == {"restored": 1, "missing": 1}
+    assert counts(restore(archive, subject="jane")[0]) == {"restored": 2}
+    assert counts(restore(archive, cause=Cause.TTL)[0]) == {}
+    assert counts(restore(archive, until=datetime.now(UTC) - timedelta(days=1))[0]) == {}
+    assert counts(restore(archive, until=datetime.now(UTC) + timedelta(days=1))[0]) == {"unchanged": 3}
+    assert {row.keys for row in find(archive.iceberg, Selection("events", subject="john"))} == {
+        '{"log_id":{"S":"c"}}'
+    }
+
+
+def test_the_latest_of_several_deletions_counts(archive: Archive) -> None:
+    for number in range(3):
+        archive.put_and_delete(event("a", n={"N": str(number)}))
+    archive.flush()
+    archive.drain()
+    assert counts(restore(archive, keys=(key("a"),))[0]) == {"restored": 1}
+    assert items(archive)[0]["n"] == {"N": "2"}
+
+
+def test_what_is_there_now_is_a_conflict_and_stays(archive: Archive) -> None:
+    archived(archive, event("a", n={"N": "1"}), event("b"))
+    archive.put(event("a", n={"N": "2"}))
+    report, told = restore(archive, subject="subject-1")
+    assert counts(report) == {"conflicting": 1, "restored": 1}
+    assert not report.complete
+    assert [each.keys for each in told if each.status is Status.CONFLICTING] == ['{"log_id":{"S":"a"}}']
+    assert next(item for item in items(archive) if item["log_id"]["S"] == "a")["n"] == {"N": "2"}
+
+
+def test_overwriting_archives_what_it_replaces(archive: Archive) -> None:
+    archived(archive, event("a", n={"N": "1"}))
+    archive.put(event("a", n={"N": "2"}))
+    overwrite = Options(overwrite=True)
+    assert counts(restore(archive, overwrite, subject="subject-1")[0]) == {"overwritten": 1}
+    assert items(archive)[0]["n"] == {"N": "1"}
+    archive.is_whole(2)
+    (replaced,) = [row for row in archive.rows() if row["cause"] == "overwrite"]
+    assert json.loads(replaced["item"])["n"] == {"N": "2"}
+    # Again: nothing changes. And back: what was overwritten is asked for by its cause.
+    assert counts(restore(archive, overwrite, subject="subject-1")[0]) == {"unchanged": 1}
+    assert counts(restore(archive, overwrite, cause=Cause.OVERWRITE)[0]) == {"overwritten": 1}
+    assert items(archive)[0]["n"] == {"N": "2"}
+
+
+def test_killed_before_it_overwrites_it_archives_once(archive: Archive) -> None:
+    class Stopping:
+        def __init__(self, table: TableItems) -> None:
+            self._table = table
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._table, name)
+
+        def put(self, item: Any, keys: Any, over: Any) -> Any:
+            if over is not None:
+                raise KeyboardInterrupt
+            return self._table.put(item, keys, over)
+
+    archived(archive, event("a", n={"N": "1"}))
+    archive.put(event("a", n={"N": "2"}))
+    with pytest.raises(KeyboardInterrupt):
+        restorer(archive, target=Stopping(TableItems(archive.table))).run(
+            Selection("events", subject="subject-1"), Options(overwrite=True)
+        )
+    assert counts(restore(archive, Options(overwrite=True), subject="subject-1")[0]) == {"overwritten": 1}
+    archive.is_whole(2)
+
+
+def test_a_dry_run_changes_nothing(archive: Archive) -> None:
+    archived(archive, event("a"), event("b", n={"N": "1"}))
+    archive.put(event("b"))
+    report, _ = restore(archive, Options(dry_run=True), subject="subject-1")
+    assert counts(report) == {"restored": 1, "conflicting": 1}
+    assert len(items(archive)) == 1
+
+
+def test_into_another_table(archive: Archive) -> None:
+    archived(archive, event("a"))
+    other = f"{archive.table}-other"
+    archive.dynamodb.create_table(
+        TableName=other,
+        KeySchema=[{"AttributeName": "log_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "log_id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    report = restorer(archive, other).run(Selection("events", subject="subject-1"), Options())
+    assert counts(report) == {"restored": 1}
+    assert items(archive) == []
+    assert items(archive, other) == [event("a")]
+
+
+def test_a_time_to_live_that_is_over_is_told_stripped_or_moved(archive: Archive) -> None:
+    archive.dynamodb.update_time_to_live(
+        TableName=archive.table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+    )
+    archived(archive, event("a", expires={"N": "1600000000"}))
+    report, (told,) = restore(archive, subject="subject-1")
+    assert counts(report) == {"expired": 1}
+    assert told.reason.startswith("its time to live (expires) is over")
+    assert counts(restore(archive, Options(expired=Expired.STRIP), subject="subject-1")[0]) == {"restored": 1}
+    assert items(archive) == [event("a")]
+    assert counts(restore(archive, Options(expired=Expired.STRIP), subject="subject-1")[0]) == {
+        "unchanged": 1
+    }
+    archive.dynamodb.delete_item(TableName=archive.table, Key=key("a"))
+    moved = Options(expired=Expired.MOVE, move_days=7)
+    assert counts(restore(archive, moved, subject="subject-1")[0]) == {"restored": 1}
+    left = int(items(archive)[0]["expires"]["N"]) - datetime.now(UTC).timestamp()
+    assert 6.9 * 86_400 < left <= 7 * 86_400
+    assert counts(restore(archive, moved, subject="subject-1")[0]) == {"unchanged": 1}
+
+
+def test_an_erased_subjects_records_are_refused_with_the_request(archive: Archive) -> None:
+    archived(archive, event("a", "jane"), event("b", "john"))
+    archive.erasures.complete("events", "jane", "request-42")
+    report, told = restore(archive, first=datetime.now(UTC) - timedelta(days=1))
+    assert counts(report) == {"erased": 1, "restored": 1}
+    assert report.document()["erasure_requests"] == {"request-42": 1}
+    assert "request-42" in next(each.reason for each in told if each.status is Status.ERASED)
+    assert [item["log_id"]["S"] for item in items(archive)] == ["b"]
+
+
+def test_an_object_that_is_gone_is_missing(archive: Archive) -> None:
+    archived(archive, event("a"))
+    (row,) = archive.rows()
+    archive.objects.remove(row["object_path"], row["object_version"])
+    assert counts(restore(archive, keys=(key("a"),))[0]) == {"missing": 1}
+
+
+class Memory:
+    """Progress that a test looks into; after ``left`` slices the process dies."""
+
+    def __init__(self, left: int) -> None:
+        self.noted: dict[str, Any] | None = None
+        self.left = left
+
+    def load(self) -> dict[str, Any] | None:
+        return self.noted
+
+    def save(self, done: Any) -> None:
+        self.noted = json.loads(json.dumps(done))
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def clear(self) -> None:
+        self.noted = None
+
+
+def test_a_restore_that_died_goes_on_where_it_was(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("privacy_assets.archive.restore._SLICE", 5)
+    archived(archive, *(event(f"{number}") for number in range(30)))
+    progress, told = Memory(3), []
+    selection = Selection("events", subject="subject-1")
+    with pytest.raises(KeyboardInterrupt):
+        restorer(archive).run(selection, Options(), tell=told.append, progress=progress)
+    assert 0 < len(told) < 30
+    report = restorer(archive).run(selection, Options(), tell=told.append, progress=progress)
+    assert counts(report) == {"restored": 30}
+    assert len({each.keys for each in told}) == len(told) == 30
+    assert progress.noted is None
+
+
+def test_dagster_restores_what_somebody_approved(archive: Archive) -> None:
+    archived(archive, event("a", "jane"), event("b", "john"))
+    lake = archive.house.lake
+    request = lake.write("restores/requests/1.json", b'{"subject": "jane"}', "application/json")
+
+    def run(**config: Any) -> dg.ExecuteInProcessResult:
+        job = archive.house.definitions.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=archive.house.instance,
+            asset_selection=[dg.AssetKey(RESTORED_KEY)],
+            run_config={"ops": {"archive__restored": {"config": {"table": "events", **config}}}},
+            raise_on_error=False,
+        )
+
+    assert run(request=request).success
+    assert items(archive) == []
+    assert not run(request=request, dry_run=False).success
+    assert items(archive) == []
+    done = run(request=request, dry_run=False, approved_by="dpo@example.com")
+    (told,) = done.asset_materializations_for_node("archive__restored")
+    assert told.metadata["restored"].value == 1
+    assert [item["log_id"]["S"] for item in items(archive)] == ["a"]
+    (line,) = lake.read(f"restores/{done.run_id}/report.jsonl").splitlines()
+    assert json.loads(line)["status"] == "restored"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("abc", {"log_id": {"S": "abc"}}), ('{"log_id":{"S":"x,y"}}', {"log_id": {"S": "x,y"}}), ("{", None)],
+)
+def test_keys_as_people_write_them(archive: Archive, text: str, expected: Any) -> None:
+    table = archive.house.estate.tables[0]
+    if expected is None:
+        with pytest.raises(UserError, match="expected"):
+            parse_key(text, table)
+    else:
+        assert parse_key(text, table) == expected
+
+
+def test_days_and_instants() -> None:
+    assert parse_time("2026-01-27") == datetime(2026, 1, 27, tzinfo=UTC)
+    assert parse_time("2026-01-27", end=True) == datetime(2026, 1, 28, tzinfo=UTC)
+    assert parse_time("2026-01-27T13:00:00Z").hour == 13
+    with pytest.raises(UserError, match="expected a day"):
+        parse_time("yesterday")
