@@ -63,6 +63,7 @@ def test_dg_checks_the_definitions() -> None:
         "archive_restore",
         "daily_audit",
         "nightly_exports",
+        "scan_bucket",
     }
 
 

@@ -247,10 +247,10 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
 
     @dg.graph_multi_asset(
         name="scan",
+        group_name=GROUP,
         outs={
             "objects": dg.AssetOut(
                 key=OBJECTS_KEY,
-                group_name=GROUP,
                 owners=[_OWNER],
                 kinds={"s3", "iceberg"},
                 description=(
@@ -260,7 +260,6 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
             ),
             "findings": dg.AssetOut(
                 key=FINDINGS_KEY,
-                group_name=GROUP,
                 owners=[_OWNER],
                 kinds={"iceberg"},
                 description=(
