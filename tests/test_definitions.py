@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from privacy_assets.archive.names import RESTORED_KEY
 from privacy_assets.definitions import defs
 from privacy_assets.estate import EstateError
 from privacy_assets.governed import PROJECT, governed_estate
@@ -95,7 +96,8 @@ def test_every_asset_can_be_acted_on() -> None:
         assert node.kinds, key
         assert node.group_name == ("snapshot" if key.path[0] == "source" else key.path[0]), key
         if node.is_materializable:
-            assert node.partitions_def is not None, key
+            # A restore is of no day: it is whatever somebody asked to have back.
+            assert (node.partitions_def is None) == (key == dg.AssetKey(RESTORED_KEY)), key
             # Without a policy a backfill is a run a day that carries the day's own tag, by which the sensor
             # knows it and a check's result belongs to its day; a policy makes them runs of ranges.
             assert node.backfill_policy is None, key
