@@ -82,6 +82,17 @@ def test_rows_as_json(athena: Names, capsys: pytest.CaptureFixture[str]) -> None
     assert [row["words"] for row in rows[1:]] == ["", None]
 
 
+def test_tables_are_listed_from_the_first_one_on(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        table = f"CREATE EXTERNAL TABLE {name} (x int) LOCATION 's3://{athena.bucket}/x/'"
+        assert run(["athena", table]) == 0
+    capsys.readouterr()
+    assert run(["athena", "--csv", "SHOW TABLES"]) == 0
+    assert capsys.readouterr().out.splitlines()[:3] == ['"tab_name"', '"a"', '"b"']
+    assert run(["athena", "--json", "DESCRIBE a"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"col_name": "x", "data_type": "int", "comment": ""}]
+
+
 def test_rows_as_a_table_show_null(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["athena", ROWS + ";"]) == 0
     shown = capsys.readouterr().out
