@@ -8,18 +8,21 @@ surroundings (one line on stderr), 130 and 143 after Ctrl-C and SIGTERM.
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from privacy_assets.errors import Stopped, UserError
 
 DEBUG = "PRIVACY_ASSETS_DEBUG"
+_OPTION = re.compile(r"--?[a-z][a-z-]*(=[^\n]*)?")
 
 app = typer.Typer(
     name="privacy-assets",
@@ -139,7 +142,18 @@ def up(
     raise typer.Exit(run(port=port, aws_port=aws_port, state=state or _local("up"), records=records))
 
 
-@app.command()
+class _SqlCommand(TyperCommand):
+    """A command whose argument may begin as an option does: SQL with a comment before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = args[: args.index("--")] if "--" in args else args
+        sql = [arg for arg in given if arg.startswith("-") and arg != "-" and not _OPTION.fullmatch(arg)]
+        if len(sql) == 1 and len(given) == len(args):
+            args = [*(arg for arg in args if arg is not sql[0]), "--", *sql]
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_SqlCommand)
 def athena(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement; `-` reads it from stdin.")],
     as_csv: Annotated[

@@ -43,6 +43,7 @@ def test_help_waits_for_nothing_heavy() -> None:
         (["nonsense"], "nonsense"),
         (["athena"], "SQL"),
         (["athena", " "], "SQL: empty, expected one statement"),
+        (["athena", "--jsn", "SELECT 1"], "No such option: --jsn"),
         (["athena", "--csv", "--json", "SELECT 1"], "--csv and --json: expected one of them"),
         (["up", "--port", "80000"], "--port"),
         (["estate", "nonsense"], "nonsense"),

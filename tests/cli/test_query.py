@@ -121,6 +121,23 @@ def test_a_failed_query_is_one_line_with_athenas_reason(
     assert "nonsense" in captured.err
 
 
+@pytest.mark.parametrize("sql", ["-- how many\nSELECT 1 AS n", "--\nSELECT 1 AS n", "--a=b\nSELECT 1 AS n"])
+@pytest.mark.parametrize("order", [("--json", "{sql}"), ("{sql}", "--json"), ("--json", "--", "{sql}")])
+def test_sql_may_begin_with_a_comment(
+    athena: Names, capsys: pytest.CaptureFixture[str], sql: str, order: tuple[str, ...]
+) -> None:
+    assert run(["athena", *(part.format(sql=sql) for part in order)]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": 1}]
+
+
+@pytest.mark.parametrize("sql", ["-- nothing else", "-1"])
+def test_what_begins_with_a_dash_and_is_no_option_is_sql(
+    athena: Names, capsys: pytest.CaptureFixture[str], sql: str
+) -> None:
+    assert run(["athena", sql]) == 2
+    assert "Athena query" in capsys.readouterr().err
+
+
 def test_a_query_of_another_database(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["athena", "--database", "nowhere", "SELECT * FROM privacy_logs"]) == 2
     assert "nowhere" in capsys.readouterr().err

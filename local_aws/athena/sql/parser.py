@@ -31,8 +31,8 @@ class TrinoCalls(Trino):
             if name in ("CASE", "IF", "ANY")
         }
         PLACEHOLDER_PARSERS = {  # noqa: RUF012
-            **Trino.Parser.PLACEHOLDER_PARSERS,
-            # the place tells the question marks apart: the tree's order is not the text's
+            # the place tells the question marks apart: the tree's order is not the text's; Trino knows no
+            # ``:name`` and no ``@name``
             TokenType.PLACEHOLDER: lambda self: exp.Placeholder(this=str(self._prev.start)),
         }
 

@@ -649,4 +649,8 @@ QUERIES: list[tuple[str, "Rows | Fails"]] = [
     ("SELECT 1 +", Fails("SYNTAX_ERROR")),
     ("SELECT 1 FROM WHERE", Fails("SYNTAX_ERROR", "line 1:15")),
     ("SELECT 1,\n  x FROM (VALUES 1) t(y)", Fails("COLUMN_NOT_FOUND", "line 2:3")),
+    ("SELECT :a", Fails("SYNTAX_ERROR", "line 1:8: mismatched input ':'")),
+    ("SELECT 1 FROM (VALUES 1) t(x)\nWHERE x = :x", Fails("SYNTAX_ERROR", "line 2:11: mismatched input ':'")),
+    ("SELECT @a", Fails("SYNTAX_ERROR", "line 1:8: mismatched input '@'")),
+    ("SELECT x:y FROM (VALUES 1) t(x)", Fails("SYNTAX_ERROR", "line 1:9: mismatched input ':'")),
 ]  # fmt: skip
