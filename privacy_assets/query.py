@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from privacy_assets.errors import UserError
-from privacy_assets.failures import NO_AWS
+from privacy_assets.failures import NO_AWS, printable
 
 CONNECT_SECONDS = 3.0
 RIGHT_ALIGNED = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
@@ -66,10 +66,13 @@ def _print_table(rows: pa.Table) -> None:
     shown = Table(header_style="bold", row_styles=["", "dim"] if rows.num_rows > 5 else [""])
     for field in rows.schema:
         right = any(test(field.type) for test in RIGHT_ALIGNED)
-        shown.add_column(Text(field.name), justify="right" if right else "left", overflow="fold")
+        shown.add_column(Text(printable(field.name)), justify="right" if right else "left", overflow="fold")
     for row in _rows(rows):
         shown.add_row(
-            *(Text("NULL", style="dim italic") if value is None else Text(_text(value)) for value in row)
+            *(
+                Text("NULL", style="dim italic") if value is None else Text(printable(_text(value)))
+                for value in row
+            )
         )
     console = Console()
     if not console.is_terminal:  # a pipe has no width to fold at

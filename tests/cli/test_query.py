@@ -101,6 +101,18 @@ def test_rows_as_a_table_show_null(athena: Names, capsys: pytest.CaptureFixture[
     assert "3 rows" in shown
 
 
+def test_a_table_does_not_steer_the_terminal(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
+    sql = """SELECT chr(27) || '[31mred' || chr(155) || chr(8238) || '\\x' AS "a\x1b]0;title\x07", 'ü' AS b"""
+    assert run(["athena", sql]) == 0
+    shown = capsys.readouterr().out
+    assert r"\x1b[31mred\x9b\u202e\x" in shown
+    assert r"a\x1b]0;title\x07" in shown
+    assert "ü" in shown
+    assert not set(shown) & {"\x1b", "\x9b", "\x07", "\u202e"}
+    assert run(["athena", "SELECT CAST(chr(27) || '[2J' AS integer)"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_no_rows_are_an_answer(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["athena", "--json", "SELECT 1 AS n WHERE false"]) == 0
     assert json.loads(capsys.readouterr().out) == []
