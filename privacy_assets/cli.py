@@ -327,6 +327,8 @@ def run(arguments: Sequence[str]) -> int:
         typer.echo(f"privacy-assets: {stopped}; all that it had started has ended", err=True)
         return stopped.exit_code
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help that it stands for has been printed
+            return 2
         if os.environ.get(DEBUG):
             raise
         from privacy_assets.failures import explain

@@ -27,6 +27,16 @@ def test_help_teaches_with_an_example(command: list[str], capsys: pytest.Capture
     assert f"privacy-assets {' '.join(command)}" in capsys.readouterr().out.split("Example")[1]
 
 
+@pytest.mark.parametrize("arguments", [[], ["estate"]])
+def test_no_command_is_answered_by_the_help_alone(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert "Commands" in captured.out + captured.err
+    assert "NoArgs" not in captured.err
+
+
 def test_help_waits_for_nothing_heavy() -> None:
     heavy = ("dagster", "boto3", "pyarrow", "pandas", "moto", "duckdb", "pydantic")
     script = (
