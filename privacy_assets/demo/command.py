@@ -19,6 +19,7 @@ from privacy_assets.demo.days import Plan
 from privacy_assets.demo.loading import Loaded, load, open_items
 from privacy_assets.errors import UserError
 from privacy_assets.machine.stack import Machine, machine
+from resources import settings
 
 if TYPE_CHECKING:
     from privacy_assets.demo.findings import Findings
@@ -74,8 +75,10 @@ class Stages:
 def demo(request: Request) -> int:
     """Run the demo and print what it found; the exit code: 0, or 1 when it is not what was planted.
 
-    Raises UserError for wrong input or a directory in use, and with the reason of a failed run.
+    Raises UserError for wrong input or a directory in use, and with the reason of a failed run, SettingError
+    for a setting that is none.
     """
+    settings.check()
     if request.items is not None and request.records is not None:
         raise UserError("--records and --items: expected one of them; a file has as many records as it has")
     nights = last_nights(request.days or (1 if request.items else NIGHTS))
@@ -164,7 +167,6 @@ def provision_estate(*, generated: bool) -> tuple[str, bool]:
     """
     from privacy_assets.audit.definition import load_audits
     from privacy_assets.governed import governed_estate, path_of, table_shapes
-    from resources import settings
     from resources.provision import provision
 
     load_audits(path_of(settings.AUDITS))  # the code server loads them too, but tells nobody what is wrong

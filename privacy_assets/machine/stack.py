@@ -19,10 +19,11 @@ from privacy_assets.errors import UserError
 from privacy_assets.machine import home
 from privacy_assets.machine.code_server import await_code_server
 from privacy_assets.machine.processes import Child, Children, children
+from resources import settings as settings_
 
 HOST = "127.0.0.1"
 AWS_SECONDS, CODE_SECONDS = 20.0, 3.0
-KEPT_SETTINGS = ("PRIVACY_ASSETS_ESTATE", "PRIVACY_ASSETS_AUDITS", "PRIVACY_ASSETS_DEBUG")
+KEPT_SETTINGS = tuple(setting.name for setting in settings_.ALL if setting.everywhere)
 
 
 @dataclass(frozen=True)

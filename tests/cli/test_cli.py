@@ -83,6 +83,18 @@ def test_a_refused_connection_says_what_to_start(
         assert "eval $(privacy-assets aws env)" in said
 
 
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_setting_that_is_no_number_starts_nothing(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PRIVACY_ASSETS_SENSOR_SECONDS", "abc")
+    assert run([command, "--state", str(tmp_path / "state")]) == 2
+    assert capsys.readouterr().err == (
+        "privacy-assets: PRIVACY_ASSETS_SENSOR_SECONDS: 'abc', expected a number above 0\n"
+    )
+    assert not (tmp_path / "state").exists()
+
+
 @pytest.mark.parametrize("endpoint", ["localhost:4566", "http://", "http://h:port"])
 def test_an_endpoint_that_is_no_url_is_told(
     endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
