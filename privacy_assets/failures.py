@@ -41,7 +41,7 @@ def explain(error: BaseException) -> str:
         if kind in UNREACHABLE:
             return NO_AWS.format(endpoint=_endpoint(cause))
         if kind in NO_ACCOUNT:
-            return f"{_line(cause)}; for AWS on this machine: eval $(privacy-assets aws env)"
+            return f"{_line(cause).removesuffix('.')}; for AWS on this machine: eval $(privacy-assets aws env)"
     if foreseen(error):
         return _line(error)
     return f"{type(error).__name__}: {_line(error)} (PRIVACY_ASSETS_DEBUG=1 shows where)"
@@ -72,6 +72,8 @@ def _endpoint(error: BaseException) -> str:
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return printable(f"{error.filename}: {error.strerror}")
     format_message = getattr(error, "format_message", None)
     text = str(format_message() if callable(format_message) else error)
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]

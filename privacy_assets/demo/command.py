@@ -18,7 +18,7 @@ from rich.status import Status
 from privacy_assets.demo.days import Plan
 from privacy_assets.demo.loading import Loaded, load, open_items
 from privacy_assets.errors import UserError
-from privacy_assets.machine.stack import Machine, machine
+from privacy_assets.machine.stack import Machine, machine, make_directory
 from resources import settings
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def mornings(nights: Sequence[date]) -> list[str]:
 
 
 def _run(request: Request, nights: Sequence[date], plan: Plan | None, stages: Stages) -> "Findings":
-    request.state.mkdir(parents=True, exist_ok=True)
+    make_directory(request.state)
     _empty(request.state, STATE)
     succeeded = False
     try:

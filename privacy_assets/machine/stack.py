@@ -69,7 +69,7 @@ def machine(
     aws_port = aws_port or free_port()
     code_port = free_port()
     endpoint = f"http://{HOST}:{aws_port}"
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     with (
         _locked(directory),
         _temporary(directory) as temporary,
@@ -185,6 +185,15 @@ def _temporary(directory: Path) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def make_directory(directory: Path) -> None:
+    """Raises UserError when there can be no such directory."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "no directory" if isinstance(error, FileExistsError) else error.strerror
+        raise UserError(f"--state {directory}: {why}, expected a directory or a name for a new one") from None
 
 
 @contextmanager

@@ -53,6 +53,11 @@ def test_help_waits_for_nothing_heavy() -> None:
         (["nonsense"], "nonsense"),
         (["athena"], "SQL"),
         (["athena", " "], "SQL: empty, expected one statement"),
+        (["athena", " ; ;"], "SQL: empty, expected one statement"),
+        (["demo", "--state", "/dev/null"], "--state /dev/null: no directory, expected a directory"),
+        (["demo", "--state", "/proc/new"], "--state /proc/new: No such file or directory, expected"),
+        (["up", "--state", "/dev/null"], "--state /dev/null: no directory, expected a directory"),
+        (["demo", "--items", "/"], "/: Is a directory, expected a file"),
         (["athena", "--jsn", "SELECT 1"], "No such option: --jsn"),
         (["athena", "--csv", "--json", "SELECT 1"], "--csv and --json: expected one of them"),
         (["up", "--port", "80000"], "--port"),
@@ -81,6 +86,17 @@ def test_a_refused_connection_says_what_to_start(
         assert "nothing answers at http://127.0.0.1:9" in said
         assert "privacy-assets up" in said
         assert "eval $(privacy-assets aws env)" in said
+
+
+def test_no_region_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert run(["athena", "SELECT 1"]) == 2
+    said = capsys.readouterr().err
+    assert "specify a region; for AWS on this machine: eval $(privacy-assets aws env)" in said
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])

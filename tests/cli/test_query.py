@@ -45,11 +45,22 @@ def test_the_estate_is_compared_with_the_account(account: Names, capsys: pytest.
     assert f"bucket {account.bucket}: missing" in lines
     provision(table_shapes(governed_estate()))
     assert run(["estate", "check"]) == 0
-    assert capsys.readouterr().out == ""
+    agrees = capsys.readouterr()
+    assert (agrees.out, agrees.err) == ("", "no differences: the account has what the estate needs\n")
     sqs = boto3.client("sqs")
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=account.queue)["QueueUrl"])
     assert run(["estate", "check", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == [f"queue {account.queue}: missing"]
+
+
+def test_an_empty_account_says_what_creates_the_workgroup(
+    account: Names, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["athena", "SELECT 1"]) == 2
+    said = capsys.readouterr().err
+    assert f"no workgroup '{account.workgroup}'" in said
+    assert "`privacy-assets up` creates it" in said
+    assert said.count("\n") == 1
 
 
 @pytest.fixture
