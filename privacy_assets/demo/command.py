@@ -3,6 +3,7 @@ everything.
 """
 
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.status import Status
 
 from privacy_assets.demo.days import Plan
-from privacy_assets.demo.loading import Loaded, load, open_items
+from privacy_assets.demo.loading import Loaded, load, look_at, open_items
 from privacy_assets.errors import UserError
 from privacy_assets.machine.stack import Machine, machine, make_directory
 from resources import settings
@@ -84,13 +85,26 @@ def demo(request: Request) -> int:
     nights = last_nights(request.days or (1 if request.items else NIGHTS))
     plan = None if request.items else Plan(request.records or RECORDS, nights)
     if request.items is not None:
-        with open_items(request.items):
-            pass  # whether it can be read is said before anything is started
+        from privacy_assets.governed import governed_estate, table_shapes
+
+        with open_items(request.items) as lines:  # what is wrong with it is said before anything is started
+            look_at(lines, table_shapes(governed_estate())[0].keys)
     console = Console(stderr=True, highlight=False)
     with console.status("starting AWS and Dagster on this machine") as status:
         found = _run(request, nights, plan, Stages(console, status))
     _print(found, console, as_json=request.as_json)
+    if request.keep:
+        console.print(kept(request.state), soft_wrap=True, markup=False)
     return 1 if found.surprises else 0
+
+
+def kept(state: Path) -> str:
+    """How to open what ``--keep`` kept."""
+    aws, dagster = shlex.quote(str(state / "aws")), shlex.quote(str((state / "dagster").resolve()))
+    return (
+        f"  AWS is kept: privacy-assets aws up --detach --state {aws}; eval $(privacy-assets aws env)\n"
+        f"  Dagster is kept: DAGSTER_HOME={dagster} dagster-webserver -m privacy_assets.definitions"
+    )
 
 
 def _print(found: "Findings", console: Console, *, as_json: bool) -> None:
