@@ -66,7 +66,12 @@ def _options(
 def demo(
     records: Annotated[
         int | None,
-        typer.Option(min=1, max=100_000_000, help="How many records to generate (20,000 if not told)."),
+        typer.Option(
+            min=1,
+            max=100_000_000,
+            help="How many records to generate (20,000 if not told); at least 100 for each night and each "
+            "day of the week before: 1,000 for 3 nights.",
+        ),
     ] = None,
     days: Annotated[
         int | None,
@@ -123,7 +128,9 @@ def up(
     records: Annotated[
         int,
         typer.Option(
-            min=0, max=100_000_000, help="Sample records to load when the tables are empty; 0 for none."
+            min=0,
+            max=100_000_000,
+            help="Sample records to load when the tables are empty; 0 for none, else at least 1,000.",
         ),
     ] = 20_000,
 ) -> None:
@@ -160,7 +167,13 @@ def athena(
         bool, typer.Option("--csv", help="CSV as Athena writes it: values quoted, NULL is empty.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON array with an object for each row.")
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON array with an object for each row. Numbers and booleans are JSON's, NULL is null. "
+            "Text are decimals, dates and times, doubles that are NaN or infinite, and arrays, maps and rows "
+            "as Athena prints them: `CAST(… AS JSON)` gives JSON's text.",
+        ),
     ] = False,
     database: Annotated[
         str | None, typer.Option(metavar="NAME", help="Glue database (the estate's if not told).")

@@ -41,7 +41,8 @@ def explain(error: BaseException) -> str:
         if kind in UNREACHABLE:
             return NO_AWS.format(endpoint=_endpoint(cause))
         if kind in NO_ACCOUNT:
-            return f"{_line(cause).removesuffix('.')}; for AWS on this machine: eval $(privacy-assets aws env)"
+            said = _line(cause).removesuffix(".")
+            return f"{said}; for AWS on this machine: eval $(privacy-assets aws env)"
     if foreseen(error):
         return _line(error)
     return f"{type(error).__name__}: {_line(error)} (PRIVACY_ASSETS_DEBUG=1 shows where)"

@@ -9,7 +9,10 @@ import pytest
 
 from privacy_assets import cli, failures
 from privacy_assets.cli import run
+from privacy_assets.demo.command import NIGHTS
+from privacy_assets.demo.days import HISTORY_DAYS, LEAST_A_DAY
 from privacy_assets.errors import UserError
+from privacy_assets.up import SAMPLE_NIGHTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMANDS = [["demo"], ["up"], ["athena"], ["estate", "check"], ["estate", "show"]]
@@ -35,6 +38,14 @@ def test_no_command_is_answered_by_the_help_alone(
     captured = capsys.readouterr()
     assert "Commands" in captured.out + captured.err
     assert "NoArgs" not in captured.err
+
+
+@pytest.mark.parametrize(("command", "nights"), [("demo", NIGHTS), ("up", SAMPLE_NIGHTS)])
+def test_help_says_how_few_records_there_may_be(
+    command: str, nights: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "--help"]) == 0
+    assert f"{LEAST_A_DAY * (HISTORY_DAYS + nights):,}" in capsys.readouterr().out
 
 
 def test_help_waits_for_nothing_heavy() -> None:
