@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 ``status`` found none, 2 it can't be done (one line on std
 
 import json
 import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -111,9 +112,17 @@ def status(
 
 
 @app.command()
-def reset(port: Port = DEFAULT_PORT) -> None:
-    """Empty the running server, its state on disk too."""
+def reset(
+    port: Port = DEFAULT_PORT,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask, though the server keeps its state.")] = False,
+) -> None:
+    """Empty the running server, its state on disk too; a server that keeps its state asks first."""
     try:
+        running = control.find(port)
+        if running is not None and running.state and not yes:
+            if not sys.stdin.isatty():
+                _fail(f"port {port}: what is there is kept, in {running.state}: --yes empties it for good")
+            typer.confirm(f"Empty {running.state} for good?", abort=True)
         control.reset(port)
     except ControlError as error:
         _fail(str(error))

@@ -202,6 +202,8 @@ def _state_lock(state: Path | None) -> Iterator[None]:
         state.mkdir(parents=True, exist_ok=True)
         handle: IO[str] = (state / "lock").open("w")
     except OSError as error:
+        if isinstance(error, FileExistsError):
+            raise StartError(f"--state {state}: is no directory") from None
         raise StartError(f"--state {state}: can't be written: {error.strerror}") from None
     with handle:
         try:

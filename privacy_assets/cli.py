@@ -8,18 +8,21 @@ surroundings (one line on stderr), 130 and 143 after Ctrl-C and SIGTERM.
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from privacy_assets.errors import Stopped, UserError
 
 DEBUG = "PRIVACY_ASSETS_DEBUG"
+_OPTION = re.compile(r"--?[a-z][a-z-]*(=[^\n]*)?")
 
 app = typer.Typer(
     name="privacy-assets",
@@ -69,7 +72,12 @@ def _options(
 def demo(
     records: Annotated[
         int | None,
-        typer.Option(min=1, max=100_000_000, help="How many records to generate (20,000 if not told)."),
+        typer.Option(
+            min=1,
+            max=100_000_000,
+            help="How many records to generate (20,000 if not told); at least 100 for each night and each "
+            "day of the week before: 1,000 for 3 nights.",
+        ),
     ] = None,
     days: Annotated[
         int | None,
@@ -126,7 +134,9 @@ def up(
     records: Annotated[
         int,
         typer.Option(
-            min=0, max=100_000_000, help="Sample records to load when the tables are empty; 0 for none."
+            min=0,
+            max=100_000_000,
+            help="Sample records to load when the tables are empty; 0 for none, else at least 1,000.",
         ),
     ] = 20_000,
 ) -> None:
@@ -145,14 +155,31 @@ def up(
     raise typer.Exit(run(port=port, aws_port=aws_port, state=state or _local("up"), records=records))
 
 
-@app.command()
+class _SqlCommand(TyperCommand):
+    """A command whose argument may begin as an option does: SQL with a comment before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = args[: args.index("--")] if "--" in args else args
+        sql = [arg for arg in given if arg.startswith("-") and arg != "-" and not _OPTION.fullmatch(arg)]
+        if len(sql) == 1 and len(given) == len(args):
+            args = [*(arg for arg in args if arg is not sql[0]), "--", *sql]
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_SqlCommand)
 def athena(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement; `-` reads it from stdin.")],
     as_csv: Annotated[
         bool, typer.Option("--csv", help="CSV as Athena writes it: values quoted, NULL is empty.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON array with an object for each row.")
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON array with an object for each row. Numbers and booleans are JSON's, NULL is null. "
+            "Text are decimals, dates and times, doubles that are NaN or infinite, and arrays, maps and rows "
+            "as Athena prints them: `CAST(… AS JSON)` gives JSON's text.",
+        ),
     ] = False,
     database: Annotated[
         str | None, typer.Option(metavar="NAME", help="Glue database (the estate's if not told).")
@@ -511,6 +538,8 @@ def run(arguments: Sequence[str]) -> int:
         typer.echo(f"privacy-assets: {stopped}; all that it had started has ended", err=True)
         return stopped.exit_code
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help that it stands for has been printed
+            return 2
         if os.environ.get(DEBUG):
             raise
         from privacy_assets.failures import explain

@@ -19,6 +19,18 @@ UNREACHABLE = (
 )
 NO_ACCOUNT = ("NoCredentialsError", "PartialCredentialsError", "NoRegionError", "ProfileNotFound")
 
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SHOWN = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in _CONTROLS
+    if chr(code) not in "\n\t"
+}
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere for a terminal: what would steer it, escapes and directions, as ``\\x1b``."""
+    return text.translate(_SHOWN)
+
 
 def explain(error: BaseException) -> str:
     """The line for ``error``; one that we did not foresee says how to see where it comes from."""
@@ -29,7 +41,8 @@ def explain(error: BaseException) -> str:
         if kind in UNREACHABLE:
             return NO_AWS.format(endpoint=_endpoint(cause))
         if kind in NO_ACCOUNT:
-            return f"{_line(cause)}; for AWS on this machine: eval $(privacy-assets aws env)"
+            said = _line(cause).removesuffix(".")
+            return f"{said}; for AWS on this machine: eval $(privacy-assets aws env)"
     if foreseen(error):
         return _line(error)
     return f"{type(error).__name__}: {_line(error)} (PRIVACY_ASSETS_DEBUG=1 shows where)"
@@ -60,8 +73,10 @@ def _endpoint(error: BaseException) -> str:
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return printable(f"{error.filename}: {error.strerror}")
     format_message = getattr(error, "format_message", None)
     text = str(format_message() if callable(format_message) else error)
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     joint = "\n" if type(error).__name__ == "EstateError" else " "  # it tells of each mistake in a line
-    return joint.join(lines) or type(error).__name__
+    return printable(joint.join(lines)) or type(error).__name__

@@ -16,9 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from privacy_assets.errors import UserError
-from privacy_assets.failures import NO_AWS
+from privacy_assets.failures import NO_AWS, printable
 
 CONNECT_SECONDS = 3.0
+NO_WORKGROUP = (
+    "Athena has no workgroup {workgroup!r}: on this machine `privacy-assets up` creates it with the rest of "
+    "the estate (`aws up` alone is an empty account); in an account PRIVACY_ASSETS_ATHENA_WORKGROUP names it"
+)
 RIGHT_ALIGNED = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
 
@@ -27,16 +31,21 @@ def print_answer(sql: str, form: str, database: str | None) -> None:
 
     Raises UserError when there is no SQL or no AWS, AthenaQueryFailed with Athena's reason.
     """
-    if not sql.strip():
+    statement = sql.strip().rstrip("; \n\t")
+    if not statement:
         raise UserError("SQL: empty, expected one statement, such as: privacy-assets athena 'SHOW TABLES'")
     require_aws()
     from resources import settings
-    from resources.athena import AthenaResource
+    from resources.athena import AthenaQueryFailed, AthenaResource
 
-    athena = AthenaResource(
-        workgroup=settings.ATHENA_WORKGROUP.value(), database=database or settings.GLUE_DATABASE.value()
-    )
-    rows = athena.fetch(athena.execute(sql.strip().rstrip(";")))
+    workgroup = settings.ATHENA_WORKGROUP.value()
+    athena = AthenaResource(workgroup=workgroup, database=database or settings.GLUE_DATABASE.value())
+    try:
+        rows = athena.fetch(athena.execute(statement))
+    except AthenaQueryFailed as error:
+        if "workgroup" in error.reason.lower() and "not found" in error.reason.lower():
+            raise UserError(NO_WORKGROUP.format(workgroup=workgroup)) from None
+        raise
     {"table": _print_table, "csv": _print_csv, "json": _print_json}[form](rows)
 
 
@@ -66,10 +75,13 @@ def _print_table(rows: pa.Table) -> None:
     shown = Table(header_style="bold", row_styles=["", "dim"] if rows.num_rows > 5 else [""])
     for field in rows.schema:
         right = any(test(field.type) for test in RIGHT_ALIGNED)
-        shown.add_column(Text(field.name), justify="right" if right else "left", overflow="fold")
+        shown.add_column(Text(printable(field.name)), justify="right" if right else "left", overflow="fold")
     for row in _rows(rows):
         shown.add_row(
-            *(Text("NULL", style="dim italic") if value is None else Text(_text(value)) for value in row)
+            *(
+                Text("NULL", style="dim italic") if value is None else Text(printable(_text(value)))
+                for value in row
+            )
         )
     console = Console()
     if not console.is_terminal:  # a pipe has no width to fold at
@@ -128,6 +140,8 @@ def print_differences(as_json: bool) -> int:
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     else:
         sys.stdout.writelines(f"{line}\n" for line in found)
+        if not found:  # on stderr: no line on stdout is no difference
+            sys.stderr.write("no differences: the account has what the estate needs\n")
     return len(found)
 
 

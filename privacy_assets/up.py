@@ -15,6 +15,7 @@ from privacy_assets.demo.samples import samples
 from privacy_assets.demo.scans import ask
 from privacy_assets.errors import Stopped
 from privacy_assets.machine.stack import HOST, Machine, machine
+from resources import settings
 
 SAMPLE_NIGHTS = 3
 MISSED_NIGHTS = 14
@@ -26,7 +27,11 @@ UNFINISHED = "sample-unfinished"
 
 
 def up(*, port: int, aws_port: int, state: Path, records: int) -> int:
-    """Run until SIGINT, SIGTERM or SIGHUP; 0 when all has ended. Raises UserError when a port is in use."""
+    """Run until SIGINT, SIGTERM or SIGHUP; 0 when all has ended.
+
+    Raises UserError when a port is in use, SettingError for a setting that is none.
+    """
+    settings.check()
     console = Console(stderr=True, highlight=False)
     plan = Plan(records, last_nights(SAMPLE_NIGHTS)) if records else None
     try:

@@ -34,12 +34,15 @@ class AthenaQueryFailed(Exception):  # noqa: N818  # it is the query that failed
 
 @dataclass(frozen=True)
 class QueryResult:
-    """A query that succeeded.  ``output_location`` is the S3 URI of its result file, if it has one."""
+    """A query that succeeded.  ``output_location`` is the S3 URI of its result file, if it has one;
+    ``statement_type`` is Athena's: DML, DDL or UTILITY.
+    """
 
     query_id: str
     bytes_scanned: int
     output_location: str | None
     milliseconds: int
+    statement_type: str = "DML"
 
     @property
     def dollars(self) -> float:
@@ -106,16 +109,44 @@ class AthenaResource(dg.ConfigurableResource[Any]):
             int(statistics.get("DataScannedInBytes", 0)),
             execution.get("ResultConfiguration", {}).get("OutputLocation"),
             int(statistics.get("TotalExecutionTimeInMillis", 0)),
+            execution.get("StatementType", "DML"),
         )
 
     def fetch(self, result: QueryResult) -> "pa.Table":
-        """The rows of a SELECT, read from its result file, with Arrow types.
+        """The rows of any statement, with Arrow types: a SELECT's from its result file, others' from the API.
 
         Arrays, maps, rows and JSON stay as Athena's text; NULL and the empty string stay apart.
         """
         import pyarrow as pa
 
-        return pa.Table.from_batches(self.batches(result), self.columns(result))
+        if result.output_location is not None and result.output_location.endswith(".csv"):
+            return pa.Table.from_batches(self.batches(result), self.columns(result))
+        return self._answered(result)
+
+    def _answered(self, result: QueryResult) -> "pa.Table":
+        """The rows of what has no CSV: SHOW, DESCRIBE and the like, whose text file has no header, and
+        results that Athena manages itself.
+        """
+        import pyarrow as pa
+
+        rows: list[list[str | None]] = []
+        columns: list[dict[str, Any]] = []
+        pages = self._client.get_paginator("get_query_results")
+        for page in pages.paginate(QueryExecutionId=result.query_id):
+            found = page["ResultSet"]
+            columns = found["ResultSetMetadata"].get("ColumnInfo", [])
+            rows += ([cell.get("VarCharValue") for cell in row["Data"]] for row in found["Rows"])
+        if result.statement_type == "DML":
+            rows = rows[1:]  # a query's first row is its header
+        else:
+            rows = [_utility_cells(row, len(columns)) for row in rows]
+        schema = pa.schema([(column["Name"], _arrow_type(column)) for column in columns])
+        values = zip(*rows, strict=True) if rows else ([] for _ in columns)
+        arrays = [
+            pa.array(list(cells), pa.string()).cast(kind)
+            for cells, kind in zip(values, schema.types, strict=True)
+        ]
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def columns(self, result: QueryResult) -> "pa.Schema":
         """The names and Arrow types of a SELECT's columns."""
@@ -152,6 +183,15 @@ class AthenaResource(dg.ConfigurableResource[Any]):
                     false_values=["false"],
                 ),
             )
+
+
+def _utility_cells(cells: list[str | None], count: int) -> list[str | None]:
+    """A row of SHOW or DESCRIBE without the blanks that pad it for a terminal. Athena says that DESCRIBE has
+    three columns, and answers one value a row, parted by tabs.
+    """
+    if len(cells) == 1 < count:
+        cells = list((cells[0] or "").split("\t"))
+    return [*(cell and cell.rstrip() for cell in cells), *[None] * count][:count]
 
 
 def _arrow_type(column: dict[str, Any]) -> "pa.DataType":

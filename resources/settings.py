@@ -18,11 +18,17 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True)
 class Setting:
-    """One environment variable.  ``default`` holds when it is unset or empty."""
+    """One environment variable.  ``default`` holds when it is unset or empty.
+
+    ``is_number`` says that it must be a positive one; ``everywhere`` that it holds on the AWS that ``demo``
+    and ``up`` start too, where all else is as by default.
+    """
 
     name: str
     default: str
     meaning: str
+    is_number: bool = False
+    everywhere: bool = False
 
     def value(self) -> str:
         """The setting as it is now."""
@@ -84,7 +90,10 @@ SCAN_JOBS_TABLE = Setting(
     f"{PREFIX}SCAN_JOBS_TABLE", "privacy-scan-jobs", "DynamoDB table of scans and their progress"
 )
 SCAN_PROCESSES = Setting(
-    f"{PREFIX}SCAN_PROCESSES", "", "processes that scan a shard; as many as there are cores if empty"
+    f"{PREFIX}SCAN_PROCESSES",
+    "",
+    "processes that scan a shard; as many as there are cores if empty",
+    is_number=True,
 )
 DETECTORS = Setting(
     f"{PREFIX}DETECTORS",
@@ -128,35 +137,63 @@ DELETION_ALERT_HOURS = Setting(
     "age of the oldest deletion that waits from which on people are alerted; a stream forgets after 24 hours",
 )
 ESTATE = Setting(
-    f"{PREFIX}ESTATE", "estate.yaml", "what is governed; the default is the file in the project's own folder"
+    f"{PREFIX}ESTATE",
+    "estate.yaml",
+    "what is governed; the default is the file in the project's own folder",
+    everywhere=True,
 )
-AUDITS = Setting(f"{PREFIX}AUDITS", "audits", "directory of audits; the default is the project's own")
+AUDITS = Setting(
+    f"{PREFIX}AUDITS", "audits", "directory of audits; the default is the project's own", everywhere=True
+)
 EXPORT_DEADLINE_SECONDS = Setting(
-    f"{PREFIX}EXPORT_DEADLINE_SECONDS", "21600", "how long a run waits for an export before it fails"
+    f"{PREFIX}EXPORT_DEADLINE_SECONDS",
+    "21600",
+    "how long a run waits for an export before it fails",
+    is_number=True,
 )
 CRAWL_DEADLINE_SECONDS = Setting(
-    f"{PREFIX}CRAWL_DEADLINE_SECONDS", "3600", "how long a run waits for a crawl before it fails"
+    f"{PREFIX}CRAWL_DEADLINE_SECONDS",
+    "3600",
+    "how long a run waits for a crawl before it fails",
+    is_number=True,
 )
 ATHENA_DEADLINE_SECONDS = Setting(
-    f"{PREFIX}ATHENA_DEADLINE_SECONDS", "1800", "how long one query may take before it is stopped"
+    f"{PREFIX}ATHENA_DEADLINE_SECONDS",
+    "1800",
+    "how long one query may take before it is stopped",
+    is_number=True,
 )
-SENSOR_SECONDS = Setting(f"{PREFIX}SENSOR_SECONDS", "30", "seconds between two ticks of the sensors")
+SENSOR_SECONDS = Setting(
+    f"{PREFIX}SENSOR_SECONDS", "30", "seconds between two ticks of the sensors", is_number=True
+)
 EXPORT_POLL_SECONDS = Setting(
     f"{PREFIX}EXPORT_POLL_SECONDS",
     "120",
     "seconds after its start at which an export whose event has not come is asked for its state; "
     "doubles each time, up to 15 minutes",
+    is_number=True,
 )
 
 DEBUG = Setting(
-    f"{PREFIX}DEBUG", "", "anything: the command shows the stack trace of an error it did not expect"
+    f"{PREFIX}DEBUG",
+    "",
+    "anything: the command shows the stack trace of an error it did not expect",
+    everywhere=True,
 )
 
 ALL: tuple[Setting, ...] = tuple(thing for thing in list(globals().values()) if isinstance(thing, Setting))
 
 
+def check() -> None:
+    """Raises SettingError for a number that is none, whether anything will read it or not."""
+    for setting in ALL:
+        if setting.is_number and setting.value():
+            setting.number()
+
+
 def documentation() -> str:
     """The page ``docs/settings.md``."""
+    everywhere = [f"`{setting.name}`" for setting in ALL if setting.everywhere]
 
     def shown(setting: Setting) -> str:
         return f"`{setting.default}`" if setting.default else ""
@@ -168,6 +205,11 @@ def documentation() -> str:
             "",
             "Environment variables, all optional. The AWS SDK reads its own (`AWS_ENDPOINT_URL`,",
             "`AWS_REGION`, credentials). This page is printed by `python -m resources.settings`.",
+            "",
+            "`privacy-assets demo` and `up` start an AWS of their own, where all has its default name. Of",
+            f"these variables they take {', '.join(everywhere[:-1])} and",
+            f"{everywhere[-1]} and ignore the others, but for a number that is none, which they refuse;",
+            "their sensors tick every few seconds. They ignore `AWS_…` too, so that they reach no account.",
             "",
             "| variable | default | meaning |",
             "|---|---|---|",

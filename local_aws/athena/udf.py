@@ -9,9 +9,10 @@ import json
 import math
 import re
 import struct
+import sys
 import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -71,6 +72,32 @@ def _java(value: float, shortest: str) -> str:
     return f"{'-' if sign else ''}{text[0]}.{text[1:] or '0'}E{power}"
 
 
+def java_cbrt(value: float) -> float:
+    """The cube root as Java's StrictMath has it (FDLIBM's): cbrt(27) is 3.0, in DuckDB and in C a digit
+    more.
+    """
+    x = abs(value)
+    if x == 0 or not math.isfinite(x):
+        return value
+    if x < sys.float_info.min:
+        t = _from_high_word(_high_word(x * 2.0**54) // 3 + 696219795)
+    else:
+        t = _from_high_word(_high_word(x) // 3 + 715094163)
+    s = 19 / 35 + t * t / x * t  # to five digits
+    t *= 5 / 14 + 45 / 28 / (s + 99 / 70 - 864 / 1225 / s)
+    t = _from_high_word(_high_word(t) + 1)  # so that t * t is exact
+    r = x / (t * t)
+    return math.copysign(t + t * ((r - t) / (t + t + r)), value)
+
+
+def _high_word(value: float) -> int:
+    return int(struct.unpack("<Q", struct.pack("<d", value))[0] >> 32)
+
+
+def _from_high_word(word: int) -> float:
+    return float(struct.unpack("<d", struct.pack("<Q", word << 32))[0])
+
+
 def sorted_json(text: str) -> str:
     """JSON without blanks, keys in order, numbers as they were written."""
 
@@ -128,23 +155,25 @@ def from_base(text: str, radix: int) -> int:
 
 
 _ISO = re.compile(
-    r"(?P<date>[+-]?\d{4,}(-\d{1,2}(-\d{1,2})?)?)"
+    r"(?P<year>[+-]?\d{4,})"
+    r"(-(?P<day_of_year>\d{3})|-W(?P<week>\d{1,2})(-(?P<weekday>\d))?|-(?P<month>\d{1,2})(-(?P<day>\d{1,2}))?)?"
     r"(T((?P<hour>\d{1,2})(:(?P<minute>\d{1,2})(:(?P<second>\d{1,2})([.,](?P<fraction>\d+))?)?)?)?"
     r"(?P<zone>Z|[+-]\d{2}(:?\d{2})?)?)?"
 )
 
 
 def iso_moment_other(text: str) -> datetime | None:
-    """The moment in UTC that an ISO 8601 text means, to the millisecond; None when it is none."""
+    """The moment in UTC that an ISO 8601 text means, to the millisecond; None when it is none.
+
+    Its date is one of the calendar, a day of the year (2024-366) or of a week (2024-W01-1).
+    """
     match = _ISO.fullmatch(text)
     if match is None:
         return None
-    parts = [int(p) for p in match.group("date").split("-") if p]
     clock = [int(match.group(n) or 0) for n in ("hour", "minute", "second")]
     fraction = int(((match.group("fraction") or "") + "000")[:3]) * 1000
     try:
-        year, month, day = [*parts, 1, 1][:3]
-        moment = datetime(year, month, day, clock[0], clock[1], clock[2], fraction, UTC)
+        moment = datetime.combine(_iso_day(match), time(clock[0], clock[1], clock[2], fraction, UTC))
     except (ValueError, OverflowError):
         return None
     zone = match.group("zone")
@@ -153,6 +182,22 @@ def iso_moment_other(text: str) -> datetime | None:
         hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
         moment -= sign * timedelta(hours=hours, minutes=minutes)
     return moment.replace(tzinfo=None)
+
+
+def _iso_day(match: re.Match[str]) -> date:
+    """The date of an ISO text. Raises ValueError or OverflowError when there is none."""
+    year = int(match.group("year"))
+    month, day, of_year, week, weekday = (
+        int(match.group(name) or 1) for name in ("month", "day", "day_of_year", "week", "weekday")
+    )
+    if match.group("week"):
+        return date.fromisocalendar(year, week, weekday)
+    if not match.group("day_of_year"):
+        return date(year, month, day)
+    found = date(year, 1, 1) + timedelta(days=of_year - 1)
+    if found.year != year:
+        raise ValueError("no such day")
+    return found
 
 
 def blob_sha512(data: bytes) -> bytes:
@@ -195,8 +240,8 @@ _TYPES: dict[Any, str] = {
     str | None: "VARCHAR", datetime | None: "TIMESTAMP",
 }  # fmt: skip
 _FUNCTIONS: tuple[Callable[..., Any], ...] = (
-    fail, fail_at, decimal_quotient, java_double, java_float, sorted_json, nth_position, luhn_check,
-    java_soundex, utf8_replaced,
+    fail, fail_at, decimal_quotient, java_double, java_float, java_cbrt, sorted_json, nth_position,
+    luhn_check, java_soundex, utf8_replaced,
     from_base, iso_moment_other, blob_sha512, blob_crc32, blob_hmac_sha256, url_part, url_parameter,
     s3_address,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, cast
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from pydantic_core import from_json, to_json
 
-from local_aws.dynamodb.keys import binary, number
+from local_aws.dynamodb.keys import RangeError, binary, plain_number
 
 Json = dict[str, Any]
 
@@ -14,7 +14,10 @@ _SCALARS: dict[str, type[str] | type[bool]] = {"S": str, "N": str, "B": str, "BO
 
 
 def dump(item: Item) -> bytes:
-    """The item's attributes as compact JSON in UTF-8; binary values as base64."""
+    """The item's attributes as compact JSON in UTF-8; binary values as base64.
+
+    Raises ValueError with DynamoDB's words for a number, such as a sum, that it can't keep.
+    """
     return to_json({name: _plain(value) for name, value in item.attrs.items()})
 
 
@@ -31,6 +34,8 @@ def load(text: str, hash_name: str, range_name: str | None) -> Item:
 
 
 def _plain(value: DynamoType) -> Json:
+    if value.type == "N":
+        return {"N": _settled_number(str(value.value))}
     if value.type == "M":
         return {"M": {name: _plain(part) for name, part in value.value.items()}}
     if value.type == "L":
@@ -45,12 +50,15 @@ def _text(value: Any) -> Any:
 
 
 def check(value: Any) -> None:
-    """Raises ValueError, which says what was expected, unless ``value`` is an attribute value."""
+    """Raises ValueError, which says what was expected, unless ``value`` is an attribute value.
+
+    Its numbers become as DynamoDB keeps them.
+    """
     if type(value) is not dict or len(value) != 1:
         raise ValueError('one type and its value, such as {"S": "text"}')
     for kind, content in value.items():
         if kind in _SCALARS:
-            _check_scalar(kind, content)
+            value[kind] = _checked_scalar(kind, content)
         elif kind == "L":
             if type(content) is not list:
                 raise ValueError("L to hold a list")
@@ -62,18 +70,18 @@ def check(value: Any) -> None:
             for part in content.values():
                 check(part)
         elif kind in ("SS", "NS", "BS"):
-            _check_set(kind, content)
+            value[kind] = _checked_set(kind, content)
         else:
             raise ValueError("a type of S, N, B, BOOL, NULL, M, L, SS, NS, BS")
 
 
-def _check_scalar(kind: str, content: Any) -> None:
+def _checked_scalar(kind: str, content: Any) -> Any:
     expected = _SCALARS[kind]
     if type(content) is not expected:
         raise ValueError(f"{kind} to hold {'true or false' if expected is bool else 'a string'}")
     if kind == "N":
         try:
-            number(content)
+            return plain_number(content)
         except ValueError as error:
             raise ValueError(f"N to hold {error}") from None
     elif kind == "B":
@@ -83,15 +91,56 @@ def _check_scalar(kind: str, content: Any) -> None:
             raise ValueError("B to hold base64") from None
     elif kind == "NULL" and content is not True:
         raise ValueError("NULL to hold true")
+    return content
 
 
-def _check_set(kind: str, content: Any) -> None:
+def _checked_set(kind: str, content: Any) -> list[Any]:
     if type(content) is not list or not content:
         raise ValueError(f"{kind} to hold a list that is not empty")
-    for part in content:
-        _check_scalar(kind[0], part)
-    if len(set(content)) != len(content):
+    parts = [_checked_scalar(kind[0], part) for part in content]
+    if len(set(parts)) != len(parts):
         raise ValueError(f"{kind} to hold no value twice")
+    return parts
+
+
+def settle(request: Any) -> None:
+    """Make all numbers of a request as DynamoDB keeps them, at any depth.
+
+    Raises ValueError with DynamoDB's words for a number that it can't keep and for a set that holds a value
+    twice. What is an attribute value is seen by its shape: a type's name alone, and what that type holds.
+    """
+    if type(request) is list:
+        for part in request:
+            settle(part)
+    elif type(request) is dict:
+        if len(request) == 1:
+            for kind, content in request.items():
+                if kind == "N" and type(content) is str:
+                    request[kind] = _settled_number(content)
+                elif kind == "NS" and type(content) is list:
+                    request[kind] = [_settled_number(part) for part in content]
+                if kind in ("SS", "NS", "BS") and type(content) is list:
+                    _refuse_duplicates(kind, request[kind])
+        for part in request.values():
+            settle(part)
+
+
+def _settled_number(text: Any) -> str:
+    try:
+        return plain_number(text)
+    except RangeError as error:
+        raise ValueError(error.words) from None
+    except ValueError:
+        raise ValueError(f"The parameter cannot be converted to a numeric value: {text}") from None
+
+
+def _refuse_duplicates(kind: str, parts: list[Any]) -> None:
+    if len(set(map(str, parts))) == len(parts):
+        return
+    shown = f" [{', '.join(map(str, parts))}]" if kind == "SS" else ""
+    raise ValueError(
+        f"One or more parameter values were invalid: Input collection{shown} contains duplicates."
+    )
 
 
 def size(attributes: Json) -> int:

@@ -11,8 +11,22 @@ from decimal import Decimal
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+_PLAIN = re.compile("[1-9][0-9]{0,37}")
 _DIGITS = 38
 _BIAS = 0x4000  # makes every exponent a positive 16-bit number
+
+
+class RangeError(ValueError):
+    """A number that DynamoDB can't keep; ``words`` are its own."""
+
+    def __init__(self, expected: str, words: str) -> None:
+        super().__init__(expected)
+        self.words = words
+
+
+_PRECISION = "Attempting to store more than 38 significant digits in a Number"
+_OVERFLOW = "Number overflow. Attempting to store a number with magnitude larger than supported range"
+_UNDERFLOW = "Number underflow. Attempting to store a number with magnitude smaller than supported range"
 
 
 def sort_key(kind: str, value: Any) -> bytes:
@@ -46,10 +60,24 @@ def number(value: Any) -> Decimal:
         raise ValueError("a number")
     found = Decimal(value)
     if len(value) > _DIGITS and len(_digits(found)) > _DIGITS:
-        raise ValueError(f"a number of at most {_DIGITS} digits")
+        raise RangeError(f"a number of at most {_DIGITS} digits", _PRECISION)
     if found and not -130 <= found.adjusted() <= 125:
-        raise ValueError("a number between 1E-130 and 1E+126")
+        words = _OVERFLOW if found.adjusted() > 0 else _UNDERFLOW
+        raise RangeError("a number between 1E-130 and 1E+126", words)
     return found
+
+
+def plain_number(value: Any) -> str:
+    """A number as DynamoDB keeps it: no exponent and no zeros that say nothing. Raises ValueError."""
+    if type(value) is str and _PLAIN.fullmatch(value):
+        return value  # as most are, of millions
+    found = number(value)
+    text = format(found, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    sign = "-" if found < 0 else ""
+    whole, point, fraction = text.lstrip("+-").partition(".")
+    return f"{sign}{whole.lstrip('0') or '0'}{point}{fraction}"
 
 
 def _digits(value: Decimal) -> str:

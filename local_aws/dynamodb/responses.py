@@ -4,7 +4,9 @@ Errors and limits: API reference of ExportTableToPointInTime, DescribeExport, Li
 """
 
 import base64
+import functools
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +23,7 @@ from moto.dynamodb.exceptions import (
 from moto.dynamodb.responses import DynamoHandler, DynamoResult
 from werkzeug.wrappers import Request, Response
 
+from local_aws.dynamodb import items
 from local_aws.dynamodb.backend import HistoryBackend
 from local_aws.dynamodb.exports import Export, Exports
 from local_aws.dynamodb.history import NOW, SECOND, History, Microseconds
@@ -35,6 +38,12 @@ _TRANSACTION_ITEMS = 100
 # Items are DynamoDB's JSON already; moto's serializer, which looks each value up in the API's model, takes a
 # thousand times as long for the same text.
 _PLAIN = {"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems", "ExecuteStatement"}
+
+_WITH_VALUES = (
+    "put_item", "update_item", "delete_item", "get_item", "query", "scan", "batch_write_item",
+    "batch_get_item", "transact_write_items", "transact_get_items", "execute_statement",
+    "execute_transaction", "batch_execute_statement",
+)  # fmt: skip
 
 
 def install(exports: Exports, history: History) -> None:
@@ -94,7 +103,23 @@ def install(exports: Exports, history: History) -> None:
     }
     for name, replacement in replacements.items():
         setattr(DynamoHandler, name, replacement)
+    for name in _WITH_VALUES:
+        setattr(DynamoHandler, name, _settled(getattr(DynamoHandler, name)))
     responses.TRANSACTION_MAX_ITEMS = _TRANSACTION_ITEMS
+
+
+def _settled(action: Callable[[DynamoHandler], Any]) -> Callable[[DynamoHandler], Any]:
+    """The action, with the numbers and sets of its request as DynamoDB takes them."""
+
+    @functools.wraps(action)
+    def settled(handler: DynamoHandler) -> Any:
+        try:
+            items.settle(handler.body)
+        except ValueError as error:
+            raise MockValidationException(str(error)) from None
+        return action(handler)
+
+    return settled
 
 
 def settings(exports: Exports, request: Request) -> Response:

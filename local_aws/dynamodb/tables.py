@@ -242,7 +242,11 @@ class HistoryTable(Table):
 
     def save(self, item: Item) -> None:
         """Make ``item`` what its key holds from now on."""
-        self._record(item.hash_key, item.range_key, items.dump(item))
+        try:
+            text = items.dump(item)
+        except ValueError as error:
+            raise MockValidationException(str(error)) from None
+        self._record(item.hash_key, item.range_key, text)
 
     def remove(self, hash_key: DynamoType, range_key: DynamoType | None) -> Item:
         """Delete a key's item and return it. Raises KeyError."""

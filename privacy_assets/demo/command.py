@@ -3,6 +3,7 @@ everything.
 """
 
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ from rich.console import Console
 from rich.status import Status
 
 from privacy_assets.demo.days import Plan
-from privacy_assets.demo.loading import Loaded, load, open_items
+from privacy_assets.demo.loading import Loaded, load, look_at, open_items
 from privacy_assets.errors import UserError
-from privacy_assets.machine.stack import Machine, machine
+from privacy_assets.machine.stack import Machine, machine, make_directory
+from resources import settings
 
 if TYPE_CHECKING:
     from privacy_assets.demo.findings import Findings
@@ -75,21 +77,36 @@ class Stages:
 def demo(request: Request) -> int:
     """Run the demo and print what it found; the exit code: 0, or 1 when it is not what was planted.
 
-    Raises UserError for wrong input or a directory in use, and with the reason of a failed run.
+    Raises UserError for wrong input or a directory in use, and with the reason of a failed run, SettingError
+    for a setting that is none.
     """
+    settings.check()
     if request.items is not None and request.records is not None:
         raise UserError("--records and --items: expected one of them; a file has as many records as it has")
     nights = last_nights(request.days or (1 if request.items else NIGHTS))
     plan = None if request.items else Plan(request.records or RECORDS, nights)
     if request.items is not None:
-        with open_items(request.items):
-            pass  # whether it can be read is said before anything is started
+        from privacy_assets.governed import governed_estate, table_shapes
+
+        with open_items(request.items) as lines:  # what is wrong with it is said before anything is started
+            look_at(lines, table_shapes(governed_estate())[0].keys)
     console = Console(stderr=True, highlight=False)
     with console.status("starting AWS and Dagster on this machine") as status:
         found, scanned = _run(request, nights, plan, Stages(console, status))
     surprises = [*found.surprises, *(scanned.surprises if scanned else ())]
     _print(found, scanned, surprises, console, as_json=request.as_json)
+    if request.keep:
+        console.print(kept(request.state), soft_wrap=True, markup=False)
     return 1 if surprises else 0
+
+
+def kept(state: Path) -> str:
+    """How to open what ``--keep`` kept."""
+    aws, dagster = shlex.quote(str(state / "aws")), shlex.quote(str((state / "dagster").resolve()))
+    return (
+        f"  AWS is kept: privacy-assets aws up --detach --state {aws}; eval $(privacy-assets aws env)\n"
+        f"  Dagster is kept: DAGSTER_HOME={dagster} dagster-webserver -m privacy_assets.definitions"
+    )
 
 
 def _print(
@@ -134,7 +151,7 @@ def mornings(nights: Sequence[date]) -> list[str]:
 def _run(
     request: Request, nights: Sequence[date], plan: Plan | None, stages: Stages
 ) -> tuple["Findings", "Scanned | None"]:
-    request.state.mkdir(parents=True, exist_ok=True)
+    make_directory(request.state)
     _empty(request.state, STATE)
     succeeded = False
     try:
@@ -194,7 +211,6 @@ def provision_estate(*, generated: bool) -> tuple[str, bool]:
     """
     from privacy_assets.audit.definition import load_audits
     from privacy_assets.governed import governed_estate, path_of, table_shapes
-    from resources import settings
     from resources.provision import provision
 
     load_audits(path_of(settings.AUDITS))  # the code server loads them too, but tells nobody what is wrong

@@ -11,11 +11,12 @@ import urllib.parse
 import urllib.request
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -73,6 +74,35 @@ def load(
             for future in waiting:
                 future.cancel()
     return done
+
+
+def look_at(lines: Iterable[bytes], keys: Sequence[tuple[str, str]]) -> None:
+    """Look at the first lines as far as that can be done without AWS; ``keys`` are names and types.
+
+    Raises LineError for a line that is no item with these keys, in the words of the load.
+    """
+    for number, line in enumerate(islice(lines, CHUNK_LINES), 1):
+        wrong = None if line.isspace() else _wrong(line, keys)
+        if wrong:
+            raise LineError(number, wrong)
+
+
+def _wrong(line: bytes, keys: Sequence[tuple[str, str]]) -> str | None:
+    try:
+        change = json.loads(line)
+    except ValueError as error:
+        return f"not JSON: {error}"
+    found = change.get("Item", change.get("Delete")) if isinstance(change, dict) else None
+    if not isinstance(found, dict):
+        return 'expected {"Item": {…}} or {"Delete": {…}}'
+    for name, kind in keys:
+        value = found.get(name)
+        if not isinstance(value, dict) or not isinstance(value.get(kind), str):
+            return f'key {name}: expected {{"{kind}": …}}'
+    for name, value in found.items():
+        if not isinstance(value, dict) or len(value) != 1:
+            return f'attribute {name}: expected one type and its value, such as {{"S": "text"}}'
+    return None
 
 
 def _count(done: Loaded, more: Loaded, progress: Callable[[Loaded], None]) -> None:

@@ -19,10 +19,11 @@ from privacy_assets.errors import UserError
 from privacy_assets.machine import home
 from privacy_assets.machine.code_server import await_code_server
 from privacy_assets.machine.processes import Child, Children, children
+from resources import settings as settings_
 
 HOST = "127.0.0.1"
 AWS_SECONDS, CODE_SECONDS = 20.0, 3.0
-KEPT_SETTINGS = ("PRIVACY_ASSETS_ESTATE", "PRIVACY_ASSETS_AUDITS", "PRIVACY_ASSETS_DEBUG")
+KEPT_SETTINGS = tuple(setting.name for setting in settings_.ALL if setting.everywhere)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def machine(
     aws_port = aws_port or free_port()
     code_port = free_port()
     endpoint = f"http://{HOST}:{aws_port}"
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     with (
         _locked(directory),
         _temporary(directory) as temporary,
@@ -184,6 +185,15 @@ def _temporary(directory: Path) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def make_directory(directory: Path) -> None:
+    """Raises UserError when there can be no such directory."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "no directory" if isinstance(error, FileExistsError) else error.strerror
+        raise UserError(f"--state {directory}: {why}, expected a directory or a name for a new one") from None
 
 
 @contextmanager

@@ -9,7 +9,10 @@ import pytest
 
 from privacy_assets import cli, failures
 from privacy_assets.cli import run
+from privacy_assets.demo.command import NIGHTS
+from privacy_assets.demo.days import HISTORY_DAYS, LEAST_A_DAY
 from privacy_assets.errors import UserError
+from privacy_assets.up import SAMPLE_NIGHTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMANDS = [["demo"], ["up"], ["scan"], ["findings"], ["athena"], ["estate", "check"], ["estate", "show"]]
@@ -25,6 +28,24 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_teaches_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command, "--help"]) == 0
     assert f"privacy-assets {' '.join(command)}" in capsys.readouterr().out.split("Example")[1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["estate"]])
+def test_no_command_is_answered_by_the_help_alone(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert "Commands" in captured.out + captured.err
+    assert "NoArgs" not in captured.err
+
+
+@pytest.mark.parametrize(("command", "nights"), [("demo", NIGHTS), ("up", SAMPLE_NIGHTS)])
+def test_help_says_how_few_records_there_may_be(
+    command: str, nights: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "--help"]) == 0
+    assert f"{LEAST_A_DAY * (HISTORY_DAYS + nights):,}" in capsys.readouterr().out
 
 
 def test_help_waits_for_nothing_heavy() -> None:
@@ -43,6 +64,12 @@ def test_help_waits_for_nothing_heavy() -> None:
         (["nonsense"], "nonsense"),
         (["athena"], "SQL"),
         (["athena", " "], "SQL: empty, expected one statement"),
+        (["athena", " ; ;"], "SQL: empty, expected one statement"),
+        (["demo", "--state", "/dev/null"], "--state /dev/null: no directory, expected a directory"),
+        (["demo", "--state", "/proc/new"], "--state /proc/new: No such file or directory, expected"),
+        (["up", "--state", "/dev/null"], "--state /dev/null: no directory, expected a directory"),
+        (["demo", "--items", "/"], "/: Is a directory, expected a file"),
+        (["athena", "--jsn", "SELECT 1"], "No such option: --jsn"),
         (["athena", "--csv", "--json", "SELECT 1"], "--csv and --json: expected one of them"),
         (["up", "--port", "80000"], "--port"),
         (["estate", "nonsense"], "nonsense"),
@@ -70,6 +97,29 @@ def test_a_refused_connection_says_what_to_start(
         assert "nothing answers at http://127.0.0.1:9" in said
         assert "privacy-assets up" in said
         assert "eval $(privacy-assets aws env)" in said
+
+
+def test_no_region_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert run(["athena", "SELECT 1"]) == 2
+    said = capsys.readouterr().err
+    assert "specify a region; for AWS on this machine: eval $(privacy-assets aws env)" in said
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_setting_that_is_no_number_starts_nothing(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PRIVACY_ASSETS_SENSOR_SECONDS", "abc")
+    assert run([command, "--state", str(tmp_path / "state")]) == 2
+    assert capsys.readouterr().err == (
+        "privacy-assets: PRIVACY_ASSETS_SENSOR_SECONDS: 'abc', expected a number above 0\n"
+    )
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:4566", "http://", "http://h:port"])

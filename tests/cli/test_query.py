@@ -45,11 +45,22 @@ def test_the_estate_is_compared_with_the_account(account: Names, capsys: pytest.
     assert f"bucket {account.bucket}: missing" in lines
     provision(table_shapes(governed_estate()))
     assert run(["estate", "check"]) == 0
-    assert capsys.readouterr().out == ""
+    agrees = capsys.readouterr()
+    assert (agrees.out, agrees.err) == ("", "no differences: the account has what the estate needs\n")
     sqs = boto3.client("sqs")
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=account.queue)["QueueUrl"])
     assert run(["estate", "check", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == [f"queue {account.queue}: missing"]
+
+
+def test_an_empty_account_says_what_creates_the_workgroup(
+    account: Names, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["athena", "SELECT 1"]) == 2
+    said = capsys.readouterr().err
+    assert f"no workgroup '{account.workgroup}'" in said
+    assert "`privacy-assets up` creates it" in said
+    assert said.count("\n") == 1
 
 
 @pytest.fixture
@@ -82,12 +93,35 @@ def test_rows_as_json(athena: Names, capsys: pytest.CaptureFixture[str]) -> None
     assert [row["words"] for row in rows[1:]] == ["", None]
 
 
+def test_tables_are_listed_from_the_first_one_on(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        table = f"CREATE EXTERNAL TABLE {name} (x int) LOCATION 's3://{athena.bucket}/x/'"
+        assert run(["athena", table]) == 0
+    capsys.readouterr()
+    assert run(["athena", "--csv", "SHOW TABLES"]) == 0
+    assert capsys.readouterr().out.splitlines()[:3] == ['"tab_name"', '"a"', '"b"']
+    assert run(["athena", "--json", "DESCRIBE a"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"col_name": "x", "data_type": "int", "comment": ""}]
+
+
 def test_rows_as_a_table_show_null(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["athena", ROWS + ";"]) == 0
     shown = capsys.readouterr().out
     assert "NULL" in shown
     assert 'a "quoted", one' in shown
     assert "3 rows" in shown
+
+
+def test_a_table_does_not_steer_the_terminal(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
+    sql = """SELECT chr(27) || '[31mred' || chr(155) || chr(8238) || '\\x' AS "a\x1b]0;title\x07", 'ü' AS b"""
+    assert run(["athena", sql]) == 0
+    shown = capsys.readouterr().out
+    assert r"\x1b[31mred\x9b\u202e\x" in shown
+    assert r"a\x1b]0;title\x07" in shown
+    assert "ü" in shown
+    assert not set(shown) & {"\x1b", "\x9b", "\x07", "\u202e"}
+    assert run(["athena", "SELECT CAST(chr(27) || '[2J' AS integer)"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_no_rows_are_an_answer(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +142,23 @@ def test_a_failed_query_is_one_line_with_athenas_reason(
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert "nonsense" in captured.err
+
+
+@pytest.mark.parametrize("sql", ["-- how many\nSELECT 1 AS n", "--\nSELECT 1 AS n", "--a=b\nSELECT 1 AS n"])
+@pytest.mark.parametrize("order", [("--json", "{sql}"), ("{sql}", "--json"), ("--json", "--", "{sql}")])
+def test_sql_may_begin_with_a_comment(
+    athena: Names, capsys: pytest.CaptureFixture[str], sql: str, order: tuple[str, ...]
+) -> None:
+    assert run(["athena", *(part.format(sql=sql) for part in order)]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": 1}]
+
+
+@pytest.mark.parametrize("sql", ["-- nothing else", "-1"])
+def test_what_begins_with_a_dash_and_is_no_option_is_sql(
+    athena: Names, capsys: pytest.CaptureFixture[str], sql: str
+) -> None:
+    assert run(["athena", sql]) == 2
+    assert "Athena query" in capsys.readouterr().err
 
 
 def test_a_query_of_another_database(athena: Names, capsys: pytest.CaptureFixture[str]) -> None:

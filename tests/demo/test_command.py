@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from privacy_assets.demo.command import last_nights, mornings
+from privacy_assets.demo.command import kept, last_nights, mornings
 from tests.processes import processes_of
 
 COMMAND = [sys.executable, "-c", "from privacy_assets.cli import main; main()", "demo"]
@@ -126,13 +126,29 @@ def test_wrong_input_is_one_line_and_starts_nothing(
     assert time.monotonic() - started < 60
 
 
-def test_a_bad_line_ends_the_demo_with_file_and_line(tmp_path: Path) -> None:
+def test_a_bad_line_is_told_before_anything_is_started(tmp_path: Path) -> None:
     path = tmp_path / "own.json"
     path.write_text(f"{processing(1)}\n{{}}\n")
     ended = run("--items", str(path), "--state", str(tmp_path / "demo"))
     assert ended.returncode == 2
-    assert f"{path}:2: expected" in ended.stderr.splitlines()[-1]
+    assert ended.stderr.startswith(f"privacy-assets: {path}:2: expected")
+    assert ended.stderr.count("\n") == 1
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_bad_value_ends_the_demo_with_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(f"{processing(1)}\n" + '{"Item": {"log_id": {"S": "x"}, "n": {"N": "many"}}}\n')
+    ended = run("--items", str(path), "--state", str(tmp_path / "demo"))
+    assert ended.returncode == 2
+    assert f"{path}:2: attribute n: expected N to hold" in ended.stderr.splitlines()[-1]
     assert processes_of(tmp_path) == []
+
+
+def test_what_is_kept_says_how_it_is_opened(tmp_path: Path) -> None:
+    said = kept(tmp_path / "a b")
+    assert f"aws up --detach --state '{tmp_path}/a b/aws'" in said
+    assert f"DAGSTER_HOME='{tmp_path}/a b/dagster' dagster-webserver" in said
 
 
 def test_a_signal_ends_everything(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from privacy_assets.demo import loading
-from privacy_assets.demo.loading import LineError, Loaded, load, open_items
+from privacy_assets.demo.loading import LineError, Loaded, load, look_at, open_items
 from privacy_assets.errors import UserError
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -110,6 +110,30 @@ def test_a_bad_file_is_told_by_line_and_expectation(
     path.write_bytes(content)
     with pytest.raises(UserError, match=expected), open_items(path) as lines:
         load(aws, table, lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (line(1) + b"not json\n", r"items:2: not JSON.* \(a line is \{\"Item\""),
+        (line(1) + b"\n[]\n", r"items:3: expected .*Item"),
+        (line(1) + b'{"log_id": {"S": "x"}}\n', r"items:2: expected .*Item"),
+        (b'{"Item":{"log_id":{"N":"1"}}}\n', r"items:1: key log_id: expected"),
+        (b'{"Delete":{"id":{"S":"1"}}}\n', r"items:1: key log_id: expected"),
+        (b'{"Item":{"log_id":{"S":"1"},"n":1}}\n', r"items:1: attribute n: expected one type"),
+        (b"", r"items: empty, expected lines of DynamoDB JSON"),
+    ],
+)
+def test_the_first_lines_are_looked_at_without_aws(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "items"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=expected), open_items(path) as lines:
+        look_at(lines, [("log_id", "S")])
+
+
+def test_no_more_than_the_first_lines_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "CHUNK_LINES", 3)
+    look_at([line(1), b"\n", b'{"Delete":{"log_id":{"S":"1"}}}\n', b"not json\n"], [("log_id", "S")])
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

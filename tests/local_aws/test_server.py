@@ -287,7 +287,10 @@ def test_up_status_reset_down(tmp_path: Path) -> None:
         assert json.loads((tmp_path / ".local" / f"aws-{port}.json").read_text())["pid"] == status["pid"]
         requests.put(f"http://127.0.0.1:{port}/bucket", timeout=60)
         assert "runs there already" in refused(command(tmp_path, "up", "--port", told))
-        assert command(tmp_path, "reset", "--port", told).returncode == 0
+        unasked = refused(command(tmp_path, "reset", "--port", told))
+        assert f"port {port}: what is there is kept, in {tmp_path / 'state'}: --yes empties" in unasked
+        assert requests.get(f"http://127.0.0.1:{port}/bucket", timeout=60).status_code == 200
+        assert command(tmp_path, "reset", "--port", told, "--yes").returncode == 0
         assert requests.get(f"http://127.0.0.1:{port}/bucket", timeout=60).status_code == 404
     finally:
         down = command(tmp_path, "down", "--port", told)

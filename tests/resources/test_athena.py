@@ -1,10 +1,12 @@
 """One statement: its rows with their types, its failure with its name, its end when nobody waits any more."""
 
+import math
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from resources.athena import AthenaQueryFailed, AthenaResource
@@ -45,6 +47,54 @@ def test_null_and_the_empty_string_stay_apart(athena: AthenaResource) -> None:
 def test_no_rows_still_have_columns(athena: AthenaResource) -> None:
     table = athena.fetch(athena.execute("SELECT 1 AS n, 'a' AS s WHERE false"))
     assert (table.num_rows, table.column_names) == (0, ["n", "s"])
+
+
+def test_results_that_athena_manages_come_with_their_types(athena: AthenaResource, unique: str) -> None:
+    boto3.client("athena").create_work_group(
+        Name=f"managed-{unique}",
+        Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}},
+    )
+    managed = AthenaResource(workgroup=f"managed-{unique}", database=athena.database)
+    sql = """SELECT * FROM (VALUES (1, 'a', 1.50, 2e0, true, TIMESTAMP '2026-01-31 10:00:00.123'),
+        (NULL, '', NULL, nan(), NULL, NULL)) AS t (n, s, d, x, b, t) ORDER BY n"""
+    first, second = rows(managed, sql)
+    assert first == {
+        "n": 1,
+        "s": "a",
+        "d": Decimal("1.50"),
+        "x": 2.0,
+        "b": True,
+        "t": datetime.fromisoformat("2026-01-31T10:00:00.123"),
+    }
+    assert math.isnan(second.pop("x"))
+    assert second == {"n": None, "s": "", "d": None, "b": None, "t": None}
+    assert rows(managed, "SELECT 1 AS n WHERE false") == []
+
+
+def test_show_and_describe_have_all_their_rows(athena: AthenaResource, unique: str) -> None:
+    athena.execute(
+        f"CREATE EXTERNAL TABLE shown_{unique} (a string COMMENT 'first', b int) PARTITIONED BY (p string) "
+        f"LOCATION 's3://lake-{unique}/shown/'"
+    )
+    for value in ("1", "2"):
+        athena.execute(f"ALTER TABLE shown_{unique} ADD PARTITION (p = '{value}')")
+    assert rows(athena, f"SHOW PARTITIONS shown_{unique}") == [{"partition": "p=1"}, {"partition": "p=2"}]
+    assert rows(athena, f"SHOW COLUMNS IN shown_{unique}") == [{"field": name} for name in ("a", "b", "p")]
+    assert rows(athena, "SHOW TABLES 'nosuch*'") == []
+    assert rows(athena, f"DESCRIBE shown_{unique}")[:2] == [
+        {"col_name": "a", "data_type": "string", "comment": "first"},
+        {"col_name": "b", "data_type": "int", "comment": ""},
+    ]
+    created = [row["createtab_stmt"] for row in rows(athena, f"SHOW CREATE TABLE shown_{unique}")]
+    assert created[0].startswith("CREATE EXTERNAL TABLE")
+    assert created[-1].endswith("/shown/'")
+    assert len(rows(athena, "EXPLAIN SELECT 1")) > 1
+
+
+def test_statements_without_rows_answer_none(athena: AthenaResource, unique: str) -> None:
+    unload = f"UNLOAD (SELECT 1 AS n) TO 's3://lake-{unique}/unloaded/' WITH (format = 'PARQUET')"
+    for sql in (f"CREATE DATABASE other_{unique}", unload):
+        assert rows(athena, sql) == []
 
 
 def test_parameters_are_literals_in_their_places(athena: AthenaResource) -> None:

@@ -36,6 +36,17 @@ def test_a_setting_is_its_variable_or_its_default(monkeypatch: pytest.MonkeyPatc
     assert isinstance(setting.source(), dg.EnvVar), "it must be read when the run starts, not when this loads"
 
 
+def test_every_number_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.check()
+    numbers = [s for s in settings.ALL if s.is_number]
+    assert {s.name for s in settings.ALL if s.name.endswith("_SECONDS")} <= {s.name for s in numbers}
+    for setting in numbers:
+        with monkeypatch.context() as patch:
+            patch.setenv(setting.name, "abc")
+            with pytest.raises(settings.SettingError, match=f"{setting.name}: 'abc', expected a number"):
+                settings.check()
+
+
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
 def test_a_number_that_is_none_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv(settings.SENSOR_SECONDS.name, text)

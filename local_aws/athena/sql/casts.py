@@ -25,6 +25,7 @@ _DATE = r"[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]+)?)?"
 _TIMESTAMP = rf"{_DATE}( {_CLOCK})?"
 _ZONE = r"[A-Za-z][A-Za-z0-9_/+-]*|[+-][0-9]{1,2}(:?[0-9]{2})?"
+_REGION = "[A-Za-z_]+/[A-Za-z0-9_/+-]+|CET|MET|EET|WET|EST5EDT|CST6CDT|MST7MDT|PST8PDT"  # where clocks change
 _TIMESTAMP_ZONE = rf"{_DATE} {_CLOCK} ?({_ZONE})"
 _SHOWN = {
     "integer": "INT",
@@ -195,6 +196,8 @@ def _text_to_moment(value: Value, kind: Type) -> Value:
     # DuckDB wants no blank before an offset
     joined = f"regexp_replace({trimmed}, ' ([+-][0-9:]+)$', '\\1')"
     zoned = f"timezone('UTC', TRY_CAST({joined} AS TIMESTAMPTZ))"
+    region = f"regexp_extract({trimmed}, '({_REGION})$')"
+    zoned = f"(CASE WHEN {region} = '' THEN {zoned} ELSE earlier_moment({zoned}, {region}) END)"
     plain = f"TRY_CAST({trimmed} AS TIMESTAMP)"
     # a text without a zone is a wall clock of the session, whose zone is UTC
     moment = f"(CASE WHEN regexp_full_match({trimmed}, {literal(_TIMESTAMP)}) THEN {plain} ELSE {zoned} END)"

@@ -128,6 +128,8 @@ def _times(sign: str, left: Value, right: Value) -> Value | None:
         return Value(
             f"(CASE WHEN {right.sql} % 86400000 <> 0 THEN {part} ELSE CAST({moved} AS DATE) END)", DATE
         )
+    if b == types.INTERVAL_DAY and a.base == "time":
+        return Value(f"({left.sql} {sign} to_milliseconds({right.sql}))", a)
     if b == types.INTERVAL_MONTH and (a.base == "date" or a.is_timestamp):
         moved = f"({left.sql} {sign} to_months(CAST({right.sql} AS INTEGER)))"
         return Value(f"CAST({moved} AS DATE)" if a.base == "date" else in_zone(left, moved, left.sql), a)
@@ -187,7 +189,7 @@ def compare(c: Compiler, node: exp.Expr, sign: str, left: Value, right: Value) -
         raise c.query.mismatch(node, f"Cannot apply operator: {left.type} {sign} {right.type}")
     if kind.base == "map" and sign not in ("=", "<>", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"):
         raise c.query.mismatch(node, f"Cannot apply operator: {left.type} {sign} {right.type}")
-    left, right = convert(left, kind), convert(right, kind)
+    left, right = as_compared([left, right], kind)
     compared = f"({left.sql} {sign} {right.sql})"
     unsure = [v.sql for v in (left, right) if v.constant is None]
     if kind.is_float and unsure and "DISTINCT" not in sign:
@@ -195,6 +197,14 @@ def compare(c: Compiler, node: exp.Expr, sign: str, left: Value, right: Value) -
         nan = " OR ".join(f"isnan({sql})" for sql in unsure)
         compared = f"(CASE WHEN {nan} THEN {'TRUE' if sign == '<>' else 'FALSE'} ELSE {compared} END)"
     return Value(compared, BOOLEAN)
+
+
+def as_compared(values: list[Value], kind: Type) -> list[Value]:
+    """The values as their common type; where one is a ``char``, blanks at the end of a text do not count."""
+    converted = [convert(value, kind) for value in values]
+    if not any(value.type.base == "char" for value in values):
+        return converted
+    return [Value(f"rtrim({value.sql}, ' ')", kind) for value in converted]
 
 
 @rule(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
@@ -232,7 +242,7 @@ def between(c: Compiler, node: exp.Between) -> Value:
     kind = common(kind, high.type) if kind is not None else None
     if kind is None:
         raise c.query.mismatch(node, f"Cannot check if {value.type} is BETWEEN {low.type} and {high.type}")
-    a, b, d = (convert(v, kind).sql for v in (value, low, high))
+    a, b, d = (v.sql for v in as_compared([value, low, high], kind))
     return Value(f"({a} BETWEEN {b} AND {d})", BOOLEAN)
 
 
@@ -242,7 +252,9 @@ def membership(c: Compiler, node: exp.In) -> Value:
 
     if node.args.get("query") is not None:
         return in_subquery(c, node)
-    values, _ = c.unify([node.this, *node.expressions], "IN value and list items")
+    nodes = [node.this, *node.expressions]
+    _, kind = c.unify(nodes, "IN value and list items")
+    values = as_compared([c.compile(n) for n in nodes], kind)
     return Value(f"({values[0].sql} IN ({', '.join(v.sql for v in values[1:])}))", BOOLEAN)
 
 

@@ -1,12 +1,12 @@
 """Trino's grammar, read by sqlglot, with every function call left as it was written."""
 
+import re
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from local_aws.athena.errors import QueryError, at
 
@@ -31,16 +31,18 @@ class TrinoCalls(Trino):
             if name in ("CASE", "IF", "ANY")
         }
         PLACEHOLDER_PARSERS = {  # noqa: RUF012
-            **Trino.Parser.PLACEHOLDER_PARSERS,
-            # the place tells the question marks apart: the tree's order is not the text's
+            # the place tells the question marks apart: the tree's order is not the text's; Trino knows no
+            # ``:name`` and no ``@name``
             TokenType.PLACEHOLDER: lambda self: exp.Placeholder(this=str(self._prev.start)),
         }
 
 
 def parse_query(text: str) -> exp.Expr:
     """The one statement in ``text``. Raises QueryError SYNTAX_ERROR with its place."""
+    dialect = TrinoCalls()
     try:
-        found = [tree for tree in sqlglot.parse(text, dialect=TrinoCalls) if tree is not None]
+        tokens = _whole_numbers(text, dialect.tokenize(text))
+        found = [tree for tree in dialect.parser().parse(tokens, text) if tree is not None]
     except ParseError as error:
         raise _syntax_error(text, error) from None
     except TokenError as error:
@@ -50,6 +52,41 @@ def parse_query(text: str) -> exp.Expr:
     tree = found[0]
     assert isinstance(tree, exp.Expr)
     return tree
+
+
+_DIGITS = r"[0-9](?:_?[0-9])*"
+_NUMBER = re.compile(
+    rf"0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|{_DIGITS}(?:\.(?:{_DIGITS})?)?(?:[eE][+-]?[0-9]+)?"
+)
+_NAME = re.compile(r"\w+")
+
+
+def _whole_numbers(text: str, tokens: list[Token]) -> list[Token]:
+    """The tokens with numbers as Trino writes them: ``1_000``, ``0x1F``, ``0o17``, ``0b11``.
+
+    sqlglot takes the first for 1 with the name _000. A name that begins with a digit is refused.
+    """
+    found: list[Token] = []
+    end = -1
+    for token in tokens:
+        if token.start < end:
+            continue  # a part of the number before
+        number = None
+        if token.token_type in (TokenType.NUMBER, TokenType.HEX_STRING):
+            number = _NUMBER.match(text, token.start)
+        if number is None:
+            found.append(token)
+            continue
+        end = number.end()
+        if _NAME.match(text, end):
+            message = "identifiers must not start with a digit; surround the identifier with double quotes"
+            raise at(text, token.start, "SYNTAX_ERROR", message)
+        plain = number.group().replace("_", "")
+        if plain[1:2].isalpha() and plain[1] in "xXoObB":
+            plain = str(int(plain, 0))
+        column = token.col + end - 1 - token.end
+        found.append(Token(TokenType.NUMBER, plain, token.line, column, token.start, end - 1, token.comments))
+    return found
 
 
 def _syntax_error(text: str, error: ParseError) -> QueryError:

@@ -101,7 +101,7 @@ class _Output:
 _KNOWN = {
     "with_", "expressions", "from_", "joins", "where", "group", "having", "windows", "distinct", "order",
     "limit",
-    "offset",
+    "offset", "sample",
 }  # fmt: skip
 
 

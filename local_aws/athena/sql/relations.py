@@ -18,8 +18,11 @@ def compile_from(q: Query, tree: exp.Select, scope: Scope) -> str:
     clause = tree.args.get("from_")
     if clause is None:
         return ""
+    joins = tree.args.get("joins") or []
+    if tree.args.get("sample"):  # sqlglot hangs on the query what stands behind VALUES or UNNEST
+        (joins[-1] if joins else clause).this.set("sample", tree.args["sample"])
     sql = _item(q, clause.this, scope)
-    for join in tree.args.get("joins") or []:
+    for join in joins:
         sql = _join(q, join, sql, scope)
     return sql
 
@@ -32,14 +35,15 @@ def _item(q: Query, node: exp.Expr, scope: Scope) -> str:
     if isinstance(node, exp.Table):
         sql = _table(q, node, scope)
     elif isinstance(node, exp.Unnest):
-        sql = "(" + _unnest(q, node, scope) + ")" + _last_alias(scope)
+        sql = "(" + _unnest(q, node, scope) + ")" + _last_alias(scope) + _sample(q, node)
     elif isinstance(node, exp.Lateral):
         inner = node.this.this if isinstance(node.this, exp.Subquery) else node.this
         sql = "LATERAL " + _derived(q, compile_query(q, inner, scope), node, scope)
     elif isinstance(node, exp.Values):
         bare = node.copy()
         bare.set("alias", None)
-        sql = _derived(q, compile_query(q, bare, _outer(scope)), node, scope)
+        bare.set("sample", None)
+        sql = _derived(q, compile_query(q, bare, _outer(scope)), node, scope) + _sample(q, node)
     elif isinstance(node, exp.Subquery):
         sql = _parenthesis(q, node, scope)
     else:

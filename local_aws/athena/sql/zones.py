@@ -39,10 +39,10 @@ def to_wall(sql: str, zone: str) -> str:
 
 
 def to_utc(sql: str, zone: str) -> str:
-    """The moment of UTC at which a clock in ``zone`` shows ``sql``."""
+    """The moment of UTC at which a clock in ``zone`` shows ``sql``, the first one if it shows it twice."""
     if zone == "UTC":
         return sql
     minutes = _minutes(zone)
     if minutes is not None:
         return f"({sql} - to_minutes({minutes}))"
-    return f"timezone('UTC', timezone({literal(zone)}, {sql}))"
+    return f"earlier_moment(timezone('UTC', timezone({literal(zone)}, {sql})), {literal(zone)})"

@@ -106,7 +106,10 @@ def _partitions(table: Table) -> Outcome:
 
 
 def describe(job: Job) -> Outcome:
-    """Names, types and comments, padded as Hive pads them, partition keys below."""
+    """Names, types and comments, padded as Hive pads them, partition keys below.
+
+    As with Athena, the answer says three columns and has one value a row, parted by tabs.
+    """
     tokens = Tokens(job.text)
     tokens.next()
     tokens.accept("EXTENDED")
@@ -120,8 +123,7 @@ def describe(job: Job) -> Outcome:
         heading = f"{'# col_name':<20}\t{'data_type':<20}\t{'comment':<20}"
         lines += ["\t \t ", "# Partition Information\t \t ", heading, "\t \t ", *(_line(c) for c in keys)]
     columns = [ResultColumn(name, VARCHAR) for name in ("col_name", "data_type", "comment")]
-    rows: list[list[str | None]] = [[*line.split("\t")] for line in lines]
-    return Outcome(columns, rows)
+    return Outcome(columns, [[line] for line in lines])
 
 
 def _line(column: dict[str, Any]) -> str:

@@ -352,12 +352,15 @@ def test_a_table_is_described_and_made_again_from_its_statement(athena: Athena) 
         f"TBLPROPERTIES ('projection.enabled'='false')"
     )
     athena.rows(statement)
-    described = athena.rows("DESCRIBE t")
-    assert [(row[0] or "").strip() for row in described[:4]] == ["a", "b", "c", "day"]
-    assert [(row[1] or "").strip() for row in described[:3]] == [
-        "string",
-        "decimal(10,2)",
-        "struct<x:int,y:array<string>>",
+    answer = athena.run("DESCRIBE t")
+    described = answer.rows
+    assert answer.names == ["col_name", "data_type", "comment"]
+    assert {len(row) for row in described} == {1}, "Athena answers one value a row, parted by tabs"
+    assert [[part.strip() for part in (row[0] or "").split("\t")] for row in described[:4]] == [
+        ["a", "string", "first"],
+        ["b", "decimal(10,2)", ""],
+        ["c", "struct<x:int,y:array<string>>", ""],
+        ["day", "date", ""],
     ]
     assert [(name or "").strip() for (name,) in athena.rows("SHOW COLUMNS IN t")] == ["a", "b", "c", "day"]
     shown = "\n".join(line or "" for (line,) in athena.rows("SHOW CREATE TABLE t"))

@@ -252,32 +252,42 @@ def sequence(call: Call) -> Value:
     if first.type.is_integer and last.type.is_integer:
         start, stop = call.whole(0), call.whole(1)
         step = call.whole(2) if call.count == 3 else f"(CASE WHEN {start} <= {stop} THEN 1 ELSE -1 END)"
-        bad = fail(
-            "INVALID_FUNCTION_ARGUMENT",
-            "sequence stop value should be greater than or equal to start value if step is greater "
-            "than zero otherwise stop should be less than or equal to start",
-        )
-        long = fail(
-            "INVALID_FUNCTION_ARGUMENT", "result of sequence function must not have more than 10000 entries"
-        )
-        checks = (
-            f"WHEN {step} = 0 OR ({stop} - {start}) * {step} < 0 THEN {bad} WHEN abs(({stop} - "
-            f"{start}) // {step}) >= 10000 THEN {long}"
-        )
+        checks = _sequence_checks(f"({stop} - {start})", step)
         return Value(f"(CASE {checks} ELSE generate_series({start}, {stop}, {step}) END)", array(BIGINT))
     kind = common(first.type, last.type)
     if kind is None or kind.base not in ("date", "timestamp"):
         raise call.unexpected()
     step_value = call.value(2) if call.count == 3 else Value("86400000", types.INTERVAL_DAY)
-    step = (
-        f"to_months(CAST({step_value.sql} AS INTEGER))"
-        if step_value.type == types.INTERVAL_MONTH
-        else f"to_milliseconds({step_value.sql})"
-    )
-    series = f"generate_series(CAST({first.sql} AS TIMESTAMP), CAST({last.sql} AS TIMESTAMP), {step})"
+    months = step_value.type == types.INTERVAL_MONTH
+
+    def moments(start: str, stop: str, step: str) -> str:
+        # each is so many steps from the first, as a step from a month's short end would lose its day
+        whole = f"date_sub('month', {start}, {stop})" if months else f"(epoch_ms({stop}) - epoch_ms({start}))"
+        moved = "to_months(CAST(e AS INTEGER))" if months else "to_milliseconds(e)"
+        listed = f"list_transform(generate_series(0, {whole}, {step}), lambda e: {start} + {moved})"
+        return f"(CASE {_sequence_checks(whole, step)} ELSE {listed} END)"
+
+    ends = (f"CAST({value.sql} AS TIMESTAMP)" for value in (first, last))
+    series = let(moments, *ends, step_value.sql)
     if kind.base == "date":
         return Value(f"list_transform({series}, lambda e: CAST(e AS DATE))", array(types.DATE))
     return Value(series, array(kind))
+
+
+def _sequence_checks(whole: str, step: str) -> str:
+    """The conditions of a CASE under which there is no sequence of ``step`` that is ``whole`` long."""
+    bad = fail(
+        "INVALID_FUNCTION_ARGUMENT",
+        "sequence stop value should be greater than or equal to start value if step is greater "
+        "than zero otherwise stop should be less than or equal to start",
+    )
+    long = fail(
+        "INVALID_FUNCTION_ARGUMENT", "result of sequence function must not have more than 10000 entries"
+    )
+    return (
+        f"WHEN {step} = 0 OR ({whole} <> 0 AND ({whole} < 0) <> ({step} < 0)) THEN {bad} "
+        f"WHEN abs({whole} // {step}) >= 10000 THEN {long}"
+    )
 
 
 @function("shuffle")

@@ -255,12 +255,27 @@ def date(call: Call) -> Value:
 
 @function("from_unixtime")
 def from_unixtime(call: Call) -> Value:
-    call.expect(1, 2)
-    zone = _zone(call, 1) if call.count == 2 else "UTC"
+    call.expect(1, 2, 3)
+    zone = "UTC" if call.count == 1 else _zone(call, 1) if call.count == 2 else _offset(call)
     return Value(
         f"make_timestamp(CAST(round({call.double(0)} * 1000) AS BIGINT) * 1000)",
         replace(TIMESTAMPTZ, zone=zone),
     )
+
+
+def _offset(call: Call) -> str:
+    """The zone of hours and minutes that the query spells out."""
+    hours, minutes = call.value(1).constant, call.value(2).constant
+    if not isinstance(hours, int) or not isinstance(minutes, int):
+        raise call.c.query.error(
+            call.nodes[1], "NOT_SUPPORTED", "from_unixtime with an offset that varies is not supported"
+        )
+    total = hours * 60 + minutes
+    if abs(total) > 14 * 60:
+        raise call.c.query.error(
+            call.nodes[1], "INVALID_FUNCTION_ARGUMENT", f"Invalid offset minutes {total}"
+        )
+    return normal(f"{'-' if total < 0 else '+'}{abs(total) // 60:02d}:{abs(total) % 60:02d}") or "UTC"
 
 
 @function("to_unixtime")

@@ -8,7 +8,6 @@ from local_aws.athena.sql.operators import apply_arithmetic
 from local_aws.athena.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR, decimal, duck
 
 for _name in (
-    "cbrt",
     "cos",
     "sin",
     "tan",
@@ -23,6 +22,7 @@ for _name in (
     "exp",
 ):
     simple(_name, "double -> double", _name + "({0})")
+simple("cbrt", "double -> double", "java_cbrt({0})")
 simple("pi", "-> double", "pi()")
 simple("e", "-> double", "exp(1.0)")
 simple("nan", "-> double", "CAST('NaN' AS DOUBLE)")

@@ -9,8 +9,13 @@ from local_aws.athena.sql.functions.call import Call, dispatch, function, simple
 from local_aws.athena.types import BIGINT, VARBINARY, VARCHAR, common
 
 simple("lower", "varchar -> varchar", "lower({0})")
-simple("upper", "varchar -> varchar", "upper({0})")
-simple("replace", "varchar; varchar; varchar -> varchar", "replace({0}, {1}, {2})")
+# Trino maps each character to one, and ß has no capital of its own there
+simple(
+    "upper",
+    "varchar -> varchar",
+    "(CASE WHEN contains({0}, 'ß') THEN array_to_string(list_transform(string_split({0}, 'ß'), "
+    "lambda e: upper(e)), 'ß') ELSE upper({0}) END)",
+)
 simple("starts_with", "varchar; varchar -> boolean", "starts_with({0}, {1})")
 simple("ends_with", "varchar; varchar -> boolean", "ends_with({0}, {1})")
 simple("codepoint", "varchar -> integer", "unicode({0})")
@@ -20,6 +25,14 @@ simple("hamming_distance", "varchar; varchar -> bigint", "CAST(hamming({0}, {1})
 simple("to_utf8", "varchar -> varbinary", "encode({0})")
 simple("translate", "varchar; varchar; varchar -> varchar", "translate({0}, {1}, {2})")
 simple("soundex", "varchar -> varchar", "java_soundex({0})")
+
+
+@function("replace")
+def replace(call: Call) -> Value:
+    """Without a third argument what is found is removed."""
+    call.expect(2, 3)
+    other = call.text(2) if call.count == 3 else "''"
+    return Value(f"replace({call.text(0)}, {call.text(1)}, {other})", VARCHAR)
 
 
 @function("length")
