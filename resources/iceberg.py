@@ -38,10 +38,9 @@ _PROPERTIES = {
     "write.metadata.previous-versions-max": "20",
     # Small manifests of many small commits are merged as they are written.
     "commit.manifest-merge.enabled": "true",
+    # pyiceberg would commit again on a base that nobody looked at; who writes here looks again by himself.
+    "commit.retry.num-retries": "0",
 }
-
-COMMIT_ONCE = {"commit.retry.num-retries": "0"}
-"""A table of these properties is never committed to on a base that was not looked at."""
 
 _log = logging.getLogger(__name__)
 
@@ -118,8 +117,6 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         columns ``within`` and a value of ``span`` between the least and the greatest of ``rows``. Looking and
         appending are one step: when another writer was faster in between, it is looked again. Raises
         NoSuchTableError, and CommitFailedException when others were faster twelve times.
-
-        The table must be made with ``COMMIT_ONCE``: pyiceberg would otherwise append to what it never saw.
         """
         import pyarrow as pa
         import pyarrow.compute as pc

@@ -39,7 +39,6 @@ SCHEMA = pa.schema(
     ]
 )
 PROPERTIES = {
-    "commit.retry.num-retries": "0",
     "write.metadata.metrics.default": "none",
     "write.metadata.metrics.column.deleted_at": "full",
 }
