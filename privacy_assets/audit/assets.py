@@ -20,6 +20,7 @@ from privacy_assets.audit.results import (
     RESULTS,
     RUNS,
     AuditRun,
+    Snapshot,
     Source,
     days_until,
     disagreements,
@@ -30,6 +31,7 @@ from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
 from privacy_assets.partitions import daily, snapshot_date
 from privacy_assets.snapshot import names
+from privacy_assets.snapshot.survey import kept_counts
 from resources.athena import AthenaQueryFailed, AthenaResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
@@ -90,16 +92,16 @@ def _audits(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[Any]]:
         day = snapshot_date(context)
         chosen = [by_key[key] for key in sorted(context.selected_asset_keys)]
-        sources = _sources(glue, chosen, day)
+        snapshots = _snapshots(glue, estate, chosen, day)
         outcome = run_audits(
             athena,
             chosen,
             day,
-            sources,
+            snapshots,
             lambda audit: lake.uri(output_folder(audit.id, day)),
             AthenaQueryFailed,
         )
-        if _sources(glue, chosen, day) != sources:
+        if _snapshots(glue, estate, chosen, day) != snapshots:
             raise dg.Failure(description=f"{day}: a snapshot was replaced while it was audited; run again")
         checked = {key.asset_key for key in context.selected_asset_check_keys}
         for run in record(iceberg, day, outcome.findings):
@@ -158,31 +160,40 @@ def _check_spec(estate: Estate, audit: Audit) -> dg.AssetCheckSpec:
         CHECK,
         asset=asset_key(audit),
         partitions_def=daily(estate),  # each day has a verdict of its own
-        description=f"{audit.title}: no more than {audit.threshold} violations ({audit.regulation}).",
+        description=(
+            f"{audit.title}: no more than {audit.threshold} violations ({audit.regulation}), and every value "
+            "that the audit reads could be read."
+        ),
     )
 
 
-def _sources(glue: GlueResource, audits: Sequence[Audit], day: date) -> dict[str, Source]:
+def _snapshots(glue: GlueResource, estate: Estate, audits: Sequence[Audit], day: date) -> dict[str, Snapshot]:
     """The snapshots that the audits read, as the catalog has them now. Raises dagster.Failure."""
     found = {}
     for table in sorted({table for audit in audits for table in audit.tables}):
-        source = _source(glue, table, day)
-        if source is None:
+        snapshot = _snapshot(glue, estate, table, day)
+        if snapshot is None:
             key = "/".join(names.typed_key(table))
             missing = f"{day}: no snapshot of {table}; materialize {key}"
             raise dg.Failure(description=missing, allow_retries=False)
-        found[table] = source
+        found[table] = snapshot
     return found
 
 
-def _source(glue: GlueResource, table: str, day: date) -> Source | None:
+def _snapshot(glue: GlueResource, estate: Estate, table: str, day: date) -> Snapshot | None:
+    """A table's snapshot of ``day``; None when there is none. Raises dagster.Failure."""
     partition = glue.partition(table, [day.isoformat()])
     if partition is None:
         return None
     said = partition.parameters
-    return Source(
-        table, said["export_id"], datetime.fromisoformat(said["export_time"]), int(said["item_count"])
-    )
+    counts = kept_counts(said)
+    if counts is None:
+        key = "/".join(names.typed_key(table))
+        unsurveyed = f"{day}: nobody knows what the snapshot of {table} lost in typing; materialize {key}"
+        raise dg.Failure(description=unsurveyed, allow_retries=False)
+    exported = datetime.fromisoformat(said["export_time"])
+    source = Source(table, said["export_id"], exported, int(said["item_count"]))
+    return Snapshot(source, *counts, estate.by_name[table].misfit_threshold)
 
 
 def _result(audit: Audit, run: AuditRun, lake: LakeResource, *, checked: bool) -> dg.MaterializeResult[Any]:
@@ -190,14 +201,16 @@ def _result(audit: Audit, run: AuditRun, lake: LakeResource, *, checked: bool) -
         "violations": run.violations,
         "threshold": run.threshold,
         "status": report.status(run).value,
+        "values_not_read": run.unread_values,
     }
+    found = f"{run.violations} violations, {run.threshold} allowed"
     results = [
         dg.AssetCheckResult(
             check_name=CHECK,
             asset_key=asset_key(audit),
             passed=run.passed,
             severity=check_severity(run.severity),
-            description=f"{run.violations} violations, {run.threshold} allowed",
+            description="; ".join(filter(None, [found, report.unread_words(run.unread)])),
             metadata={**verdict, "severity": run.severity.value, "export_id": run.export_id},
         )
     ]
@@ -257,7 +270,8 @@ def _daily_report(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinitio
         kinds={"html", "json", "s3"},
         description=(
             "The day's audits on one page and as one JSON document: each with its regulation, verdict, "
-            "count, trend over 30 days, a masked sample, and how to verify it."
+            "count, trend over 30 days, a masked sample, and how to verify it; with what the day's snapshots "
+            "lost in typing and hold undeclared."
         ),
     )
     def daily_report(
@@ -272,8 +286,7 @@ def _daily_report(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinitio
                 "between them; materialize these audits again",
                 allow_retries=False,
             )
-        tables = sorted({table for audit in audits for table in audit.tables})
-        now = [source for table in tables if (source := _source(glue, table, day))]
+        now = [found for table in sorted(estate.nouns) if (found := _snapshot(glue, estate, table, day))]
         made = report.build(day, audits, runs, now)
         folder = f"reports/snapshot_date={day.isoformat()}/"
         html = lake.write(f"{folder}report.html", page.render(made).encode(), "text/html; charset=utf-8")
@@ -307,7 +320,10 @@ def _report_metadata(made: report.Report, lake: LakeResource, html: str, documen
                 for line in made.violated
             ]
         ),
-        "not_audited": [line.id for line in made.lines if line.status is report.Status.NOT_AUDITED],
+        "not_audited": [line.id for line in made.having(report.Status.NOT_AUDITED)],
+        "not_judged": [line.id for line in made.having(report.Status.NOT_JUDGED)],
+        "misfits": {each.source.table: each.misfit_values for each in made.snapshots},
+        "undeclared": {each.source.table: each.undeclared for each in made.snapshots},
         "export_ids": sorted({source.export_id for source in made.sources}),
         "item_count": sum(source.item_count for source in made.sources),
         "estimated_cost_usd": round(made.dollars, 6),

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 
 from privacy_assets.audit.definition import Audit
-from privacy_assets.audit.results import COLUMNS, Finding, Query, Source
+from privacy_assets.audit.results import COLUMNS, Finding, Query, Snapshot
 from privacy_assets.masking import mask, scrub
 
 AT_ONCE = 16
@@ -54,16 +54,16 @@ def run_audits(
     engine: Engine[Q],
     audits: Iterable[Audit],
     day: date,
-    sources: Mapping[str, Source],
+    snapshots: Mapping[str, Snapshot],
     output: Callable[[Audit], str],
     query_failed: type[Exception],
 ) -> Outcome:
-    """Run the queries of ``audits`` on the snapshots of ``day`` (``sources`` by table), concurrently.
+    """Run the queries of ``audits`` on the snapshots of ``day`` (by table), concurrently.
 
     ``output`` is where an audit's raw result goes. ``query_failed`` is how the engine says that a query is
     wrong, with ``query_id`` and ``reason``; any other error is no audit's fault and is raised.
     """
-    run = partial(_run, engine, day, sources, output, query_failed)
+    run = partial(_run, engine, day, snapshots, output, query_failed)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="audit") as pool:
         try:
             ended = list(pool.map(run, audits))
@@ -79,12 +79,13 @@ def run_audits(
 def _run(
     engine: Engine[Q],
     day: date,
-    sources: Mapping[str, Source],
+    snapshots: Mapping[str, Snapshot],
     output: Callable[[Audit], str],
     query_failed: type[Exception],
     audit: Audit,
 ) -> Finding | Failed:
-    read = tuple(sources[table] for table in audit.tables)
+    read = tuple(snapshots[table].source for table in audit.tables)
+    unread = tuple(each for table in audit.tables for each in snapshots[table].unread(audit))
     sql, parameters = audit.statement(day, max(source.export_time for source in read))
     audited_at = datetime.now(UTC).replace(microsecond=0)
     try:
@@ -96,7 +97,7 @@ def _run(
     if missing:
         expected = ", ".join(COLUMNS)
         return Failed(audit, f"returns no column {', '.join(missing)}; expected {expected}")
-    return Finding(audit, read, query, audited_at, partial(engine.batches, query))
+    return Finding(audit, read, query, audited_at, partial(engine.batches, query), unread)
 
 
 _QUOTED = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*)\"|`([^`]*)`")

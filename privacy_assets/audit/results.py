@@ -67,6 +67,10 @@ RUNS_SCHEMA = pa.schema(
         ("milliseconds", pa.int64()),
         ("audited_at", _INSTANT),
         ("sample", pa.list_(pa.struct([(column, pa.string()) for column in COLUMNS]))),
+        (
+            "unread",
+            pa.list_(pa.struct([("table", pa.string()), ("column", pa.string()), ("values", pa.int64())])),
+        ),
     ]
 )
 
@@ -79,6 +83,43 @@ class Source:
     export_id: str
     export_time: datetime
     item_count: int
+
+
+@dataclass(frozen=True)
+class Unread:
+    """How many values of a column could not be read, since they don't fit its declared type."""
+
+    table: str
+    column: str
+    values: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot as the catalog has it: what it was typed from, and what typing could not make sense of.
+
+    ``misfits`` counts values by column, ``undeclared`` rows by attribute. ``misfit_threshold`` misfits are
+    allowed.
+    """
+
+    source: Source
+    misfits: Mapping[str, int] = field(default_factory=dict)
+    undeclared: Mapping[str, int] = field(default_factory=dict)
+    misfit_threshold: int = 0
+
+    @property
+    def misfit_values(self) -> int:
+        """How many values did not fit their column."""
+        return sum(self.misfits.values())
+
+    def unread(self, audit: Audit) -> tuple[Unread, ...]:
+        """What an audit reads and can't judge: nothing as long as all misfits are within the threshold."""
+        if self.misfit_values <= self.misfit_threshold:
+            return ()
+        table = self.source.table
+        return tuple(
+            Unread(table, name, self.misfits[name]) for name in sorted(audit.reads(table, self.misfits))
+        )
 
 
 @dataclass(frozen=True)
@@ -112,11 +153,23 @@ class AuditRun:
     milliseconds: int
     audited_at: datetime
     sample: tuple[Sample, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    """What it could not judge, the largest number first; allowed misfits are left out."""
+
+    @property
+    def violated(self) -> bool:
+        """Whether the rule is broken: more violations than its threshold allows."""
+        return self.violations > self.threshold
 
     @property
     def passed(self) -> bool:
-        """Whether the rule held: no more violations than its threshold allows."""
-        return self.violations <= self.threshold
+        """Whether the rule held: not broken, and all that it reads could be read."""
+        return not self.violated and not self.unread
+
+    @property
+    def unread_values(self) -> int:
+        """How many values it could not judge."""
+        return sum(each.values for each in self.unread)
 
     @property
     def export_id(self) -> str:
@@ -171,6 +224,7 @@ class Finding:
     query: Query
     audited_at: datetime
     rows: Callable[[], Iterable[pa.RecordBatch]]
+    unread: tuple[Unread, ...] = ()
     violations: int = field(default=0, init=False)
     _sample: pa.Table = field(default=None, init=False)
 
@@ -223,6 +277,7 @@ class Finding:
             milliseconds=query.milliseconds,
             audited_at=self.audited_at,
             sample=tuple(masked(**row) for row in rows),
+            unread=tuple(sorted(self.unread, key=lambda each: (-each.values, each.table, each.column))),
         )
 
 
@@ -288,5 +343,6 @@ def _run(row: Mapping[str, Any]) -> AuditRun:
             "sources": sources,
             "audited_at": row["audited_at"].astimezone(UTC),
             "sample": tuple(Sample(**sample) for sample in row["sample"] or ()),
+            "unread": tuple(Unread(**each) for each in row["unread"] or ()),
         }
     )

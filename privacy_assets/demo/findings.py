@@ -26,7 +26,12 @@ SHOWN = 3
 BESIDE_REGULATION, LEAST_REGULATION = 48, 20
 """Characters of a line that the columns but audit and regulation take."""
 SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
-STATUS_STYLES = {"passed": "green", "violated": "red", "not_audited": "bold yellow"}
+STATUS_STYLES = {
+    "passed": "green",
+    "violated": "red",
+    "not_audited": "bold yellow",
+    "not_judged": "bold yellow",
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Findings:
 
     def document(self) -> dict[str, Any]:
         """What ``--json`` prints."""
+        report = self.last.report
         return {
             "snapshot_date": self.last.date.isoformat(),
             "records": self.last.report["item_count"],
@@ -80,6 +86,9 @@ class Findings:
                 for audit in self.last.report["audits"]
             ],
             "report": {"html": str(self.last.html), "json": str(self.last.json)},
+            "verdict": report["verdict"]["text"],
+            "snapshots": report["snapshots"],
+            "reasons": {audit["id"]: audit["reason"] for audit in report["audits"] if audit["reason"]},
         }
 
 
@@ -98,6 +107,8 @@ def _surprises(night: Night, expected: RowKeys) -> Iterator[str]:
         wrong = []
         if name not in told or told[name]["status"] == "not_audited":
             wrong.append("was not audited")
+        elif told[name]["status"] == "not_judged":
+            wrong.append("could not be judged on all rows")
         elif told[name]["violations"] != len(planted):
             wrong.append(f"reported {told[name]['violations']:,}, planted {len(planted):,}")
         if len(found) != len(set(found)):
@@ -170,8 +181,26 @@ def print_table(found: Findings, console: Console) -> None:
             *([Text(_cut(audit["regulation"], room))] if room >= LEAST_REGULATION else []),
         )
     console.print(table)
+    console.print(f"{report['verdict']['text']}.", soft_wrap=True, highlight=False, markup=False)
+    for line in _reasons(report):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     for name, path in (("report", found.last.html), ("as JSON", found.last.json)):
         console.print(f"{name + ':':8} {_short(path)}", soft_wrap=True, highlight=False)
+
+
+def _reasons(report: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps the last night from being judged: what each snapshot lost, and why an audit was not run."""
+    for snapshot in report["snapshots"]:
+        for what, counts in (
+            ("could not be read", snapshot["misfits"]),
+            ("not in estate.yaml", snapshot["undeclared"]),
+        ):
+            if counts:
+                listed = ", ".join(f"{name} {number:,}" for name, number in counts.items())
+                yield f"  {snapshot['table']}: {what}: {listed}"
+    for audit in report["audits"]:
+        if audit["status"] == "not_audited":
+            yield f"  {audit['id']}: {audit['reason'] or 'not audited'}"
 
 
 def _cut(text: str, room: int) -> str:

@@ -3,7 +3,7 @@
 import io
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -80,6 +80,7 @@ class House:
     name: str
     folder: Path
     instance: dg.DagsterInstance
+    estate: Estate = ESTATE
 
     def __post_init__(self) -> None:
         self.lake = LakeResource(bucket=f"lake-{self.name}")
@@ -98,7 +99,14 @@ class House:
         for name, text in audits.items():
             (self.folder / f"{name}.sql").write_text(text)
 
-    def snapshot(self, rows: int, export_id: str = "e1", day: str = DAY) -> None:
+    def snapshot(
+        self,
+        rows: int,
+        export_id: str = "e1",
+        day: str = DAY,
+        misfits: Mapping[str, int] | None = None,
+        undeclared: Mapping[str, int] | None = None,
+    ) -> None:
         """A typed snapshot of ``rows`` rows, the first of them Jane Doe's."""
         table = pa.table(
             {
@@ -115,11 +123,12 @@ class House:
         self.glue.ensure_table("privacy_logs", COLUMNS, KEYS, location, "parquet")
         end = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
         parameters = {"export_id": export_id, "export_time": end.isoformat(), "item_count": str(rows)}
+        parameters |= {"misfits": json.dumps(misfits or {}), "undeclared": json.dumps(undeclared or {})}
         self.glue.point("privacy_logs", [day], self.lake.uri(folder), COLUMNS, "parquet", parameters)
 
     def materialize(self, *keys: dg.AssetKey, day: str = DAY) -> dg.ExecuteInProcessResult:
         """Materialize the audits and the report, or those of ``keys``."""
-        assets = audit_assets(ESTATE, load_audits(self.folder))
+        assets = audit_assets(self.estate, load_audits(self.folder))
         return dg.materialize(
             assets,
             selection=list(keys) or None,
@@ -298,6 +307,83 @@ def test_a_snapshot_replaced_in_the_middle_is_not_believed(
     result = house.materialize(*ASSETS.values())
     assert failure(result, "audits") == "2026-01-31: a snapshot was replaced while it was audited; run again"
     assert house.kept() == before
+
+
+MESSAGES = (
+    "SELECT subject_id AS subject, log_id AS row_key, 'a message' AS reason "
+    "FROM privacy_logs WHERE snapshot_date = :snapshot_date AND message < ''"
+)
+
+
+def report(house: House, day: str = DAY) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(house.lake.read(f"reports/snapshot_date={day}/report.json"))
+    return document
+
+
+def test_what_could_not_be_read_is_not_taken_for_innocent(house: House) -> None:
+    house.write(messages=sql("a.messages", MESSAGES, "critical"))
+    house.snapshot(4, misfits={"message": 3}, undeclared={"nickname": 2})
+    result = house.materialize()
+    assert result.success
+    made = report(house)
+    assert {line["id"]: line["status"] for line in made["audits"]} == {
+        "a.all": "violated",
+        "a.messages": "not_judged",
+        "a.none": "passed",
+        "a.some": "passed",
+    }
+    assert made["verdict"]["not_judged"] == 1
+    assert made["verdict"]["text"] == (
+        "1 of 4 rules is broken (1 high); 1 of 4 could not be judged on all rows; "
+        "3 values could not be read; 1 attribute is not in estate.yaml"
+    )
+    assert made["snapshots"] == [
+        {
+            "table": "privacy_logs",
+            "export_id": "e1",
+            "rows": 4,
+            "misfits": {"message": 3},
+            "misfit_threshold": 0,
+            "undeclared": {"nickname": 2},
+        }
+    ]
+    [check] = [
+        check
+        for check in result.get_asset_check_evaluations()
+        if check.asset_key == dg.AssetKey(["audit", "a_messages"])
+    ]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert check.description == (
+        "0 violations, 0 allowed; 3 values that this audit reads could not be read (message 3)"
+    )
+    html = house.lake.read(f"reports/snapshot_date={DAY}/report.html").decode()
+    assert "could not be read as their column&#39;s type (message 3); 0 allowed" in html
+    assert metadata(result, DAILY_REPORT)["not_judged"] == ["a.messages"]
+
+
+def test_misfits_within_the_threshold_are_allowed(house: House) -> None:
+    [table] = ESTATE.tables
+    house.estate = Estate(start=ESTATE.start, tables=(table.model_copy(update={"misfit_threshold": 3}),))
+    house.write(messages=sql("a.messages", MESSAGES))
+    house.snapshot(4, misfits={"message": 3})
+    assert house.materialize().success
+    assert {line["id"]: line["status"] for line in report(house)["audits"]}["a.messages"] == "passed"
+    assert report(house)["snapshots"][0]["misfits"] == {"message": 3}
+    house.snapshot(4, misfits={"message": 3, "log_id": 1})
+    assert house.materialize().success
+    assert {line["status"] for line in report(house)["audits"]} == {"violated", "not_judged"}
+
+
+def test_a_snapshot_that_was_not_surveyed_is_not_believed(house: House) -> None:
+    house.snapshot(1)
+    partition = house.glue.partition("privacy_logs", [DAY])
+    assert partition is not None
+    said = {name: value for name, value in partition.parameters.items() if name != "misfits"}
+    house.glue.point("privacy_logs", [DAY], partition.location, COLUMNS, "parquet", said)
+    assert failure(house.materialize(*ASSETS.values()), "audits") == (
+        "2026-01-31: nobody knows what the snapshot of privacy_logs lost in typing; "
+        "materialize snapshot/privacy_logs"
+    )
 
 
 def test_the_report_is_linked_and_opens(house: House) -> None:

@@ -15,8 +15,10 @@ from privacy_assets.audit.definition import Audit, Severity
 from privacy_assets.audit.results import (
     RESULTS,
     RUNS,
+    RUNS_SCHEMA,
     Finding,
     Source,
+    Unread,
     disagreements,
     read_runs,
     record,
@@ -213,8 +215,19 @@ def test_nothing_found_by_nobody_writes_nothing(store: IcebergResource) -> None:
     assert read_runs(store, [DAY]) == []
 
 
+def test_runs_recorded_before_unread_values_were_counted_are_read(store: IcebergResource) -> None:
+    older = pa.schema([each for each in RUNS_SCHEMA if each.name != "unread"])
+    store.ensure(RUNS, older, ["snapshot_date"])
+    record(store, DAY, [finding("a.one", "1")])
+    [read] = read_runs(store, [DAY])
+    assert (read.unread, read.unread_values) == ((), 0)
+
+
 def test_what_is_read_back_is_what_was_found(store: IcebergResource) -> None:
-    [run] = record(store, DAY, [finding("a.one", "log-00000001", "log-00000002", "log-00000003")])
+    found = finding("a.one", "log-00000001", "log-00000002", "log-00000003")
+    found.unread = (Unread("privacy_logs", "age", 1), Unread("privacy_logs", "message", 2))
+    [run] = record(store, DAY, [found])
+    assert [each.column for each in run.unread] == ["message", "age"], "the largest number first"
     [read] = read_runs(store, [DAY])
     assert read == run
     assert read.sources == (SOURCE,)
