@@ -1,11 +1,13 @@
 """The audits of a day as assets with a check each, and the report that is made of them.
 
 All of a day's audits run concurrently in one step, since what they wait for is Athena; each can be
-materialized alone. What they found is in Iceberg before anything is told to Dagster.
+materialized alone. What they found is in Iceberg before anything is told to Dagster. The report is the same
+step's last work: an audit that can't be run fails the step, but not before the others are recorded and the
+day is reported. (A step of its own would be skipped: Dagster runs none whose dependencies aren't all there.)
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -14,16 +16,19 @@ from dagster import CodeReferencesMetadataValue, LocalFileCodeReference
 
 from privacy_assets.audit import page, report
 from privacy_assets.audit.definition import Audit, Severity
-from privacy_assets.audit.execution import Failed, run_audits
+from privacy_assets.audit.execution import run_audits
 from privacy_assets.audit.results import (
     COLUMNS,
     RESULTS,
     RUNS,
     AuditRun,
+    Failed,
+    Outcome,
     Snapshot,
     Source,
     days_until,
     disagreements,
+    read_failures,
     read_runs,
     record,
 )
@@ -59,7 +64,7 @@ def audit_assets(estate: Estate, audits: Sequence[Audit]) -> list[dg.AssetsDefin
                 raise UserError(f"{audit.path}: table {table!r} is not governed; expected one of {expected}")
         if asset_key(audit) == DAILY_REPORT:
             raise UserError(f"{audit.path}: id {audit.id!r} is the report's name; expected another id")
-    return [_audits(estate, audits), _daily_report(estate, audits)]
+    return [_audits(estate, audits)]
 
 
 def asset_key(audit: Audit) -> dg.AssetKey:
@@ -77,7 +82,7 @@ def _audits(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="audits",
-        specs=[_spec(estate, audit) for audit in audits],
+        specs=[*(_spec(estate, audit) for audit in audits), _report_spec(audits)],
         check_specs=[_check_spec(estate, audit) for audit in audits],
         can_subset=True,
         partitions_def=daily(estate),
@@ -89,28 +94,70 @@ def _audits(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
         glue: GlueResource,
         iceberg: IcebergResource,
         lake: LakeResource,
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         day = snapshot_date(context)
-        chosen = [by_key[key] for key in sorted(context.selected_asset_keys)]
-        snapshots = _snapshots(glue, estate, chosen, day)
-        outcome = run_audits(
-            athena,
-            chosen,
-            day,
-            snapshots,
-            lambda audit: lake.uri(output_folder(audit.id, day)),
-            AthenaQueryFailed,
-        )
-        if _snapshots(glue, estate, chosen, day) != snapshots:
-            raise dg.Failure(description=f"{day}: a snapshot was replaced while it was audited; run again")
-        checked = {key.asset_key for key in context.selected_asset_check_keys}
-        for run in record(iceberg, day, outcome.findings):
-            audit = next(audit for audit in chosen if audit.id == run.audit_id)
-            yield _result(audit, run, lake, checked=asset_key(audit) in checked)
-        if outcome.failures:
-            raise _failure(day, outcome.failures, len(outcome.findings))
+        keys = context.selected_asset_keys
+        chosen = [by_key[key] for key in sorted(keys - {DAILY_REPORT})]
+        failures: tuple[Failed, ...] = ()
+        if chosen:
+            outcome = _run(athena, glue, lake, estate, chosen, day)
+            failures = outcome.failures
+            runs = record(iceberg, day, outcome.findings, failures)
+            checked = {key.asset_key for key in context.selected_asset_check_keys}
+            yield from _results(by_key, checked, runs, failures, lake)
+        if DAILY_REPORT in keys:
+            yield _report(estate, audits, day, glue, iceberg, lake)
+        if failures:
+            raise _failure(day, failures, len(chosen) - len(failures))
 
     return audits_of_the_day
+
+
+def _run(
+    athena: AthenaResource,
+    glue: GlueResource,
+    lake: LakeResource,
+    estate: Estate,
+    audits: Sequence[Audit],
+    day: date,
+) -> Outcome:
+    snapshots = _snapshots(glue, estate, audits, day)
+    outcome = run_audits(
+        athena,
+        audits,
+        day,
+        snapshots,
+        lambda audit: lake.uri(output_folder(audit.id, day)),
+        AthenaQueryFailed,
+    )
+    if _snapshots(glue, estate, audits, day) != snapshots:
+        raise dg.Failure(description=f"{day}: a snapshot was replaced while it was audited; run again")
+    return outcome
+
+
+def _results(
+    by_key: Mapping[dg.AssetKey, Audit],
+    checked: Collection[dg.AssetKey],
+    runs: Sequence[AuditRun],
+    failures: Sequence[Failed],
+    lake: LakeResource,
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """What was found, and a failed check of each audit that could not be run and has nothing to show."""
+    run_of = {run.audit_id: run for run in runs}
+    for key, audit in by_key.items():
+        if audit.id in run_of:
+            yield _result(audit, run_of[audit.id], lake, checked=key in checked)
+    for failed in failures:
+        key = asset_key(failed.audit)
+        if key in checked:
+            yield dg.AssetCheckResult(
+                check_name=CHECK,
+                asset_key=key,
+                passed=False,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description=f"not audited: {failed.reason}",
+                metadata={"status": report.Status.NOT_AUDITED.value},
+            )
 
 
 def _failure(day: date, failures: Sequence[Failed], others: int) -> dg.Failure:
@@ -259,12 +306,10 @@ def _cell(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", " ".join(text.split()))
 
 
-def _daily_report(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=DAILY_REPORT,
+def _report_spec(audits: Sequence[Audit]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        DAILY_REPORT,
         deps=[asset_key(audit) for audit in audits],
-        partitions_def=daily(estate),
-        retry_policy=_RETRY,
         group_name=GROUP,
         owners=[_OWNER],
         kinds={"html", "json", "s3"},
@@ -274,26 +319,31 @@ def _daily_report(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinitio
             "lost in typing and hold undeclared."
         ),
     )
-    def daily_report(
-        context: dg.AssetExecutionContext, glue: GlueResource, iceberg: IcebergResource, lake: LakeResource
-    ) -> dg.MaterializeResult[Any]:
-        day = snapshot_date(context)
-        runs = read_runs(iceberg, days_until(day, report.TREND_DAYS))
-        torn = disagreements(iceberg, day, runs)
-        if torn:
-            raise dg.Failure(
-                description=f"{day}: {RESULTS} and {RUNS} disagree on {', '.join(torn)}, since a run died "
-                "between them; materialize these audits again",
-                allow_retries=False,
-            )
-        now = [found for table in sorted(estate.nouns) if (found := _snapshot(glue, estate, table, day))]
-        made = report.build(day, audits, runs, now)
-        folder = f"reports/snapshot_date={day.isoformat()}/"
-        html = lake.write(f"{folder}report.html", page.render(made).encode(), "text/html; charset=utf-8")
-        document = lake.write(f"{folder}report.json", report.document(made).encode(), "application/json")
-        return dg.MaterializeResult(metadata=_report_metadata(made, lake, html, document))
 
-    return daily_report
+
+def _report(
+    estate: Estate,
+    audits: Sequence[Audit],
+    day: date,
+    glue: GlueResource,
+    iceberg: IcebergResource,
+    lake: LakeResource,
+) -> dg.MaterializeResult[Any]:
+    days = days_until(day, report.TREND_DAYS)
+    runs = read_runs(iceberg, days)
+    torn = disagreements(iceberg, day, runs)
+    if torn:
+        raise dg.Failure(
+            description=f"{day}: {RESULTS} and {RUNS} disagree on {', '.join(torn)}, since a run died "
+            "between them; materialize these audits again",
+            allow_retries=False,
+        )
+    now = [found for table in sorted(estate.nouns) if (found := _snapshot(glue, estate, table, day))]
+    made = report.build(day, audits, runs, now, read_failures(iceberg, days))
+    folder = f"reports/snapshot_date={day.isoformat()}/"
+    html = lake.write(f"{folder}report.html", page.render(made).encode(), "text/html; charset=utf-8")
+    document = lake.write(f"{folder}report.json", report.document(made).encode(), "application/json")
+    return dg.MaterializeResult(asset_key=DAILY_REPORT, metadata=_report_metadata(made, lake, html, document))
 
 
 def _report_metadata(made: report.Report, lake: LakeResource, html: str, document: str) -> Mapping[str, Any]:

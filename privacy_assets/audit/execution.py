@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Protocol, TypeVar
@@ -11,7 +10,7 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 
 from privacy_assets.audit.definition import Audit
-from privacy_assets.audit.results import COLUMNS, Finding, Query, Snapshot
+from privacy_assets.audit.results import COLUMNS, Failed, Finding, Outcome, Query, Snapshot
 from privacy_assets.masking import mask, scrub
 
 AT_ONCE = 16
@@ -29,25 +28,6 @@ class Engine(Protocol[Q]):
     ) -> Q: ...
     def columns(self, result: Q) -> pa.Schema: ...
     def batches(self, result: Q) -> Iterator[pa.RecordBatch]: ...
-
-
-@dataclass(frozen=True)
-class Failed:
-    """An audit that could not be run, and why; nothing in the reason is a value of the data."""
-
-    audit: Audit
-    reason: str
-
-    def __str__(self) -> str:
-        return f"audit {self.audit.id} ({self.audit.path.name}): {self.reason}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a day's audits."""
-
-    findings: tuple[Finding, ...]
-    failures: tuple[Failed, ...]
 
 
 def run_audits(
@@ -92,11 +72,11 @@ def _run(
         query = engine.execute(sql, parameters, output_location=output(audit))
     except query_failed as error:
         reason = without_values(getattr(error, "reason", str(error)), sql)
-        return Failed(audit, f"{reason} [Athena query {getattr(error, 'query_id', 'unknown')}]")
+        return Failed(audit, audited_at, f"{reason} [Athena query {getattr(error, 'query_id', 'unknown')}]")
     missing = [column for column in COLUMNS if column not in engine.columns(query).names]
     if missing:
         expected = ", ".join(COLUMNS)
-        return Failed(audit, f"returns no column {', '.join(missing)}; expected {expected}")
+        return Failed(audit, audited_at, f"returns no column {', '.join(missing)}; expected {expected}")
     return Finding(audit, read, query, audited_at, partial(engine.batches, query), unread)
 
 

@@ -1,6 +1,6 @@
 """The daily report: what a day's audits found, put so that a person can judge it and check it.
 
-Made of ``audit_runs`` and of what the catalog has of the day's snapshots, so that the same runs and snapshots
+Made of ``audit_runs``, ``audit_failures`` and what the catalog has of the day's snapshots, so that the same
 give the same report, byte for byte. How it looks is in ``page``; here is what it says, and the JSON document
 that says it to programs.
 """
@@ -17,6 +17,7 @@ from privacy_assets.audit.definition import Audit, Severity
 from privacy_assets.audit.results import (
     RESULTS,
     AuditRun,
+    Failure,
     Sample,
     Snapshot,
     Source,
@@ -92,6 +93,8 @@ class Line:
     """Since the day before, a sentence each."""
     stale: bool
     """Whether the snapshot has been replaced since by one of another export."""
+    failure: Failure | None
+    """Of an audit that could not be run, though it was tried."""
 
     @property
     def violations(self) -> int | None:
@@ -108,7 +111,7 @@ class Line:
     @property
     def reason(self) -> str:
         """Why there is no verdict, or none on all rows; empty when all was judged."""
-        return unread_words(self.unread)
+        return self.failure.reason if self.failure else unread_words(self.unread)
 
     @property
     def change(self) -> int | None:
@@ -194,20 +197,30 @@ class Report:
 
 
 def build(
-    day: date, audits: Sequence[Audit], runs: Iterable[AuditRun], snapshots: Sequence[Snapshot] = ()
+    day: date,
+    audits: Sequence[Audit],
+    runs: Iterable[AuditRun],
+    snapshots: Sequence[Snapshot] = (),
+    failures: Iterable[Failure] = (),
 ) -> Report:
     """The report of ``day``, of the audits that are defined and of those that ran though they are no more.
 
     ``runs`` are those of the last thirty days, others are ignored. ``snapshots`` are what the catalog has of
-    the day now; an audit of another export is marked.
+    the day now; an audit of another export is marked. What an audit found before it failed doesn't count.
     """
+    failed = {(failure.audit_id, failure.snapshot_date): failure for failure in failures}
     by_id: dict[str, dict[date, AuditRun]] = {audit.id: {} for audit in audits}
     for run in runs:
+        if (run.audit_id, run.snapshot_date) in failed:
+            continue  # it was found by an earlier attempt
         if run.snapshot_date == day or run.audit_id in by_id:
             by_id.setdefault(run.audit_id, {})[run.snapshot_date] = run
     defined = {audit.id: audit for audit in audits}
     current = {snapshot.source.table: snapshot.source.export_id for snapshot in snapshots}
-    lines = [_line(day, defined.get(audit_id), found, current) for audit_id, found in by_id.items()]
+    lines = [
+        _line(day, defined.get(audit_id), found, current, failed.get((audit_id, day)))
+        for audit_id, found in by_id.items()
+    ]
     seen = {source for line in lines if line.run for source in line.run.sources}
     sources = sorted(
         seen or {snapshot.source for snapshot in snapshots},
@@ -221,7 +234,13 @@ def _urgency(line: Line) -> tuple[int, int, int, str]:
     return (list(Status).index(line.status), _WORST_FIRST[line.severity], -(line.violations or 0), line.id)
 
 
-def _line(day: date, audit: Audit | None, runs: dict[date, AuditRun], current: dict[str, str]) -> Line:
+def _line(
+    day: date,
+    audit: Audit | None,
+    runs: dict[date, AuditRun],
+    current: dict[str, str],
+    failure: Failure | None,
+) -> Line:
     run = runs.get(day)
     said = run or audit  # what was audited, not what the file says today
     assert said is not None
@@ -238,6 +257,7 @@ def _line(day: date, audit: Audit | None, runs: dict[date, AuditRun], current: d
         trend=tuple(_point(each, runs.get(each)) for each in days_until(day, TREND_DAYS)),
         changes=tuple(_changes(run, runs.get(day - timedelta(days=1)), runs)),
         stale=run is not None and any(current.get(s.table, s.export_id) != s.export_id for s in run.sources),
+        failure=failure,
     )
 
 

@@ -1,8 +1,9 @@
 """What audits found: the two Iceberg tables it is kept in, and how a day's findings are written and read.
 
 ``audit_results`` holds every violating row; ``audit_runs`` one row per audit and day, with the count, the
-query that made it and a masked sample. A day without a row in ``audit_runs`` was not audited, which is not a
-day without violations.
+query that made it and a masked sample. ``audit_failures`` holds the audits that could not be run when last
+they were to. A day without a row in ``audit_runs``, or with one in ``audit_failures``, was not audited, which
+is not a day without violations.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from privacy_assets.masking import mask, scrub
 
 RESULTS = "audit_results"
 RUNS = "audit_runs"
+FAILURES = "audit_failures"
 PARTITION_BY = ("snapshot_date", "audit_id")
 COLUMNS = ("subject", "row_key", "reason")
 """What an audit's query returns, one row per violation."""
@@ -71,6 +73,15 @@ RUNS_SCHEMA = pa.schema(
             "unread",
             pa.list_(pa.struct([("table", pa.string()), ("column", pa.string()), ("values", pa.int64())])),
         ),
+    ]
+)
+FAILURES_SCHEMA = pa.schema(
+    [
+        ("audit_id", pa.string()),
+        ("snapshot_date", pa.date32()),
+        ("reason", pa.string()),
+        ("sql_sha256", pa.string()),
+        ("failed_at", _INSTANT),
     ]
 )
 
@@ -281,19 +292,57 @@ class Finding:
         )
 
 
+@dataclass(frozen=True)
+class Failed:
+    """An audit that could not be run, and why; nothing in the reason is a value of the data."""
+
+    audit: Audit
+    failed_at: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return f"audit {self.audit.id} ({self.audit.path.name}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a day's audits."""
+
+    findings: tuple[Finding, ...]
+    failures: tuple[Failed, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """That an audit could not be run on a day, as it was recorded."""
+
+    audit_id: str
+    snapshot_date: date
+    reason: str
+    sql_sha256: str
+    failed_at: datetime
+
+
 def masked(subject: str | None, row_key: str | None, reason: str | None) -> Sample:
     """A violating row as it may be shown."""
     return Sample(mask(subject), mask(row_key), scrub(reason, [subject, row_key]))
 
 
-def record(store: TableStore, day: date, findings: Sequence[Finding]) -> list[AuditRun]:
+def record(
+    store: TableStore, day: date, findings: Sequence[Finding], failures: Sequence[Failed] = ()
+) -> list[AuditRun]:
     """Write the findings of ``day`` in the place of what the same audits found before; answers their runs.
 
     ``audit_results`` changes in one commit and ``audit_runs`` in one after it: a run killed before the first
     leaves the old findings, one killed between them counts that disagree, which ``disagreements`` tells.
+    What failed is recorded beside: what these audits found before stays, and no longer counts.
     """
-    if not findings:
-        return []
+    runs = _record_findings(store, day, findings) if findings else []
+    _record_failures(store, day, [finding.audit.id for finding in findings], failures)
+    return runs
+
+
+def _record_findings(store: TableStore, day: date, findings: Sequence[Finding]) -> list[AuditRun]:
     where: dict[str, list[Any]] = {
         "snapshot_date": [day],
         "audit_id": [finding.audit.id for finding in findings],
@@ -305,6 +354,30 @@ def record(store: TableStore, day: date, findings: Sequence[Finding]) -> list[Au
     rows = pa.RecordBatch.from_pylist([_row(run) for run in runs], schema=RUNS_SCHEMA)
     store.replace(RUNS, where, lambda: [rows])
     return runs
+
+
+def _record_failures(
+    store: TableStore, day: date, succeeded: Sequence[str], failures: Sequence[Failed]
+) -> None:
+    """Put ``failures`` in the place of earlier ones of all audits that ran; mostly there are neither."""
+    ran = [*succeeded, *(failed.audit.id for failed in failures)]
+    store.ensure(FAILURES, FAILURES_SCHEMA, PARTITION_BY[:1])
+    where: dict[str, list[Any]] = {"snapshot_date": [day], "audit_id": ran}
+    if not failures and not store.read(FAILURES, ["audit_id"], where).num_rows:
+        return
+    rows = [
+        asdict(Failure(each.audit.id, day, each.reason, each.audit.sha256, each.failed_at))
+        for each in failures
+    ]
+    store.replace(FAILURES, where, lambda: [pa.RecordBatch.from_pylist(rows, schema=FAILURES_SCHEMA)])
+
+
+def read_failures(store: TableStore, days: Collection[date]) -> list[Failure]:
+    """The audits of ``days`` that could not be run, ordered by day and id."""
+    store.ensure(FAILURES, FAILURES_SCHEMA, PARTITION_BY[:1])
+    rows = store.read(FAILURES, FAILURES_SCHEMA.names, {"snapshot_date": list(days)}).to_pylist()
+    found = [Failure(**{**row, "failed_at": row["failed_at"].astimezone(UTC)}) for row in rows]
+    return sorted(found, key=lambda failure: (failure.snapshot_date, failure.audit_id))
 
 
 def read_runs(store: TableStore, days: Collection[date]) -> list[AuditRun]:

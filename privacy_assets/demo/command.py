@@ -72,7 +72,8 @@ class Stages:
 
 
 def demo(request: Request) -> int:
-    """Run the demo and print what it found; the exit code: 0, or 1 when it is not what was planted.
+    """Run the demo and print what it found; the exit code: 0, or 1 when it is not what was
+    planted or an audit could not be run.
 
     Raises UserError for wrong input or a directory in use, and with the reason of a failed run.
     """
@@ -87,7 +88,7 @@ def demo(request: Request) -> int:
     with console.status("starting AWS and Dagster on this machine") as status:
         found = _run(request, nights, plan, Stages(console, status))
     _print(found, console, as_json=request.as_json)
-    return 1 if found.surprises else 0
+    return 1 if found.surprises or found.failures else 0
 
 
 def _print(found: "Findings", console: Console, *, as_json: bool) -> None:
@@ -97,9 +98,9 @@ def _print(found: "Findings", console: Console, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(found.document(), indent=2) + "\n")
     else:
         print_table(found, Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
-    for line in found.surprises:
+    for line in (*found.failures, *found.surprises):
         console.print(f"[red]✗[/red] {line}", soft_wrap=True)
-    if found.expected is not None and not found.surprises:
+    if found.expected is not None and not found.surprises and not found.failures:
         console.print("[green]✓[/green] exactly the planted violations were found, on every night")
 
 
@@ -152,9 +153,10 @@ def _nights(
     from privacy_assets.demo.findings import read_findings
     from privacy_assets.demo.watching import follow
 
-    follow(nights, stages.night, whole.children.check, LONGEST_SILENCE)
+    audited = follow(nights, stages.night, whole.children.check, LONGEST_SILENCE)
     stages.now("reading what was found")
-    return read_findings(nights, request.state / "reports", plan.expected if plan else None)
+    failures = [run.failure for run in audited if run.failure]
+    return read_findings(nights, request.state / "reports", plan.expected if plan else None, failures)
 
 
 def provision_estate(*, generated: bool) -> tuple[str, bool]:

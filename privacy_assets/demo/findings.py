@@ -47,10 +47,13 @@ class Night:
 
 @dataclass(frozen=True)
 class Findings:
-    """All nights, oldest first. ``expected`` is what was planted, None when nobody knows."""
+    """All nights, oldest first. ``expected`` is what was planted, None when nobody knows; ``failures`` are
+    the reasons of runs that failed since an audit could not be run.
+    """
 
     nights: Sequence[Night]
     expected: Mapping[date, RowKeys] | None
+    failures: Sequence[str] = ()
 
     @property
     def last(self) -> Night:
@@ -126,7 +129,12 @@ def _named(what: str, keys: set[str]) -> list[str]:
     return [f"{what} {', '.join(sorted(keys)[:SHOWN])}{more}"]
 
 
-def read_findings(nights: Sequence[date], reports: Path, expected: Mapping[date, RowKeys] | None) -> Findings:
+def read_findings(
+    nights: Sequence[date],
+    reports: Path,
+    expected: Mapping[date, RowKeys] | None,
+    failures: Sequence[str] = (),
+) -> Findings:
     """Copy every night's report below ``reports`` and read what the audits wrote."""
     lake = LakeResource(bucket=settings.LAKE_BUCKET.value())
     athena = AthenaResource(
@@ -137,7 +145,8 @@ def read_findings(nights: Sequence[date], reports: Path, expected: Mapping[date,
     if expected is not None:
         for row in athena.fetch(athena.execute(ROW_KEYS)).to_pylist():
             row_keys[row["snapshot_date"]][row["audit_id"]].append(row["row_key"])
-    return Findings([_night(lake, night, reports, row_keys[night]) for night in nights], expected)
+    found = [_night(lake, night, reports, row_keys[night]) for night in nights]
+    return Findings(found, expected, failures)
 
 
 def _night(lake: LakeResource, night: date, reports: Path, row_keys: Mapping[str, Sequence[str]]) -> Night:

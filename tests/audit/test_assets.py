@@ -174,6 +174,11 @@ def failure(result: dg.ExecuteInProcessResult, step: str) -> str:
     return str(data.user_failure_data.description if data.user_failure_data else data.error)
 
 
+def report(house: House, day: str = DAY) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(house.lake.read(f"reports/snapshot_date={day}/report.json"))
+    return document
+
+
 def test_a_day_is_audited_and_reported(house: House) -> None:
     house.snapshot(30)
     result = house.materialize()
@@ -240,11 +245,9 @@ def test_an_audit_alone_replaces_its_own_findings(house: House) -> None:
         ("a.some", "e1", "log-0000000002"),
     ]
     assert [check.asset_key for check in result.get_asset_check_evaluations()] == [ASSETS["a.all"]]
-    report = json.loads(house.lake.read(f"reports/snapshot_date={DAY}/report.json"))
-    assert [line["stale"] for line in report["audits"]] == [False] * 3
+    assert [line["stale"] for line in report(house)["audits"]] == [False] * 3
     assert house.materialize(DAILY_REPORT).success
-    report = json.loads(house.lake.read(f"reports/snapshot_date={DAY}/report.json"))
-    assert {line["id"]: line["stale"] for line in report["audits"]} == {
+    assert {line["id"]: line["stale"] for line in report(house)["audits"]} == {
         "a.all": False,
         "a.some": True,
         "a.none": True,
@@ -278,9 +281,47 @@ def test_one_audit_that_fails_takes_no_other_with_it(house: House) -> None:
     assert "audit a.narrow (narrow.sql): returns no column reason; expected subject, row_key, reason" in told
     assert "a.all" not in told
     done = {event.asset_key for event in result.get_asset_materialization_events()}
-    assert done == set(ASSETS.values())
+    assert done == {*ASSETS.values(), DAILY_REPORT}
     assert len(house.kept()) == 4
-    assert len(result.get_step_retry_events() if hasattr(result, "get_step_retry_events") else []) == 0
+    assert [event for event in result.all_events if event.is_step_up_for_retry] == []
+
+    made = {line["id"]: line for line in report(house)["audits"]}
+    assert {audit_id: line["status"] for audit_id, line in made.items()} == {
+        "a.all": "violated",
+        "a.broken": "not_audited",
+        "a.narrow": "not_audited",
+        "a.none": "passed",
+        "a.some": "passed",
+    }
+    assert "nowhere" in made["a.broken"]["reason"]
+    assert made["a.narrow"]["reason"] == "returns no column reason; expected subject, row_key, reason"
+    assert "returns no column reason" in house.lake.read(f"reports/snapshot_date={DAY}/report.html").decode()
+    failed = {
+        check.asset_key.to_user_string(): check
+        for check in result.get_asset_check_evaluations()
+        if check.asset_key not in ASSETS.values()
+    }
+    assert set(failed) == {"audit/a_broken", "audit/a_narrow"}
+    assert not failed["audit/a_narrow"].passed
+    assert failed["audit/a_narrow"].severity is dg.AssetCheckSeverity.ERROR
+    assert failed["audit/a_narrow"].partition == DAY
+    assert str(failed["audit/a_narrow"].description).startswith("not audited: returns no column reason")
+
+
+def test_what_an_audit_found_before_it_failed_does_not_count(house: House) -> None:
+    house.snapshot(2)
+    assert house.materialize().success
+    house.write(**{"a.all": sql("a.all", "SELECT nowhere AS subject FROM privacy_logs")})
+    assert not house.materialize().success
+    assert {line["id"]: line["status"] for line in report(house)["audits"]}["a.all"] == "not_audited"
+    house.snapshot(2, day="2026-02-01")
+    house.write(**{"a.all": AUDITS["a.all"]})
+    assert house.materialize(day="2026-02-01").success
+    [line] = [line for line in report(house, "2026-02-01")["audits"] if line["id"] == "a.all"]
+    assert [point["violations"] for point in line["trend"][-2:]] == [None, 2]
+    assert house.materialize(ASSETS["a.all"]).success
+    assert house.materialize(DAILY_REPORT).success
+    assert {line["id"]: line["status"] for line in report(house)["audits"]}["a.all"] == "violated"
 
 
 def test_without_a_snapshot_there_is_nothing_to_audit(house: House) -> None:
@@ -313,11 +354,6 @@ MESSAGES = (
     "SELECT subject_id AS subject, log_id AS row_key, 'a message' AS reason "
     "FROM privacy_logs WHERE snapshot_date = :snapshot_date AND message < ''"
 )
-
-
-def report(house: House, day: str = DAY) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(house.lake.read(f"reports/snapshot_date={day}/report.json"))
-    return document
 
 
 def test_what_could_not_be_read_is_not_taken_for_innocent(house: House) -> None:
@@ -429,7 +465,7 @@ def test_findings_that_were_torn_are_not_reported(house: House) -> None:
     assert house.materialize().success
     house.iceberg.replace(RESULTS, {"audit_id": ["a.some"]}, list)
     result = house.materialize(DAILY_REPORT)
-    assert failure(result, "audit__daily_report") == (
+    assert failure(result, "audits") == (
         "2026-01-31: audit_results and audit_runs disagree on a.some, since a run died between them; "
         "materialize these audits again"
     )
@@ -449,14 +485,14 @@ def test_athena_reads_the_findings(house: House) -> None:
 
 
 def test_an_asset_says_what_it_is(house: House) -> None:
-    [audits, report] = audit_assets(ESTATE, load_audits(house.folder))
+    [audits] = audit_assets(ESTATE, load_audits(house.folder))
     spec = audits.specs_by_key[ASSETS["a.all"]]
     assert [dep.asset_key.to_user_string() for dep in spec.deps] == ["snapshot/privacy_logs"]
     assert spec.group_name == "audit"
     assert list(spec.owners) == ["team:privacy"]
     assert spec.kinds == {"athena", "iceberg", "sql"}
     assert (spec.tags["severity"], spec.tags["regulation"]) == ("high", "GDPR_Art._6_1_a_7_1")
-    assert {dep.asset_key for dep in report.specs_by_key[DAILY_REPORT].deps} == set(ASSETS.values())
+    assert {dep.asset_key for dep in audits.specs_by_key[DAILY_REPORT].deps} == set(ASSETS.values())
 
 
 @pytest.mark.parametrize(

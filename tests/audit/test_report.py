@@ -12,7 +12,7 @@ from privacy_assets.audit import page, report
 from privacy_assets.audit.chart import HEIGHT, chart
 from privacy_assets.audit.definition import Audit, Severity
 from privacy_assets.audit.report import Point, Status
-from privacy_assets.audit.results import AuditRun, Snapshot, Source, Unread, masked
+from privacy_assets.audit.results import AuditRun, Failure, Snapshot, Source, Unread, masked
 
 DAY = date(2026, 1, 31)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}&lt;"
@@ -154,6 +154,20 @@ def test_whether_all_rows_could_be_judged_the_day_before() -> None:
     assert turn(fine, replace(unread, snapshot_date=before)) == (
         "not all rows could be judged the day before",
     )
+
+
+def test_why_an_audit_could_not_be_run_is_told() -> None:
+    one, two = audit("a.one"), audit("a.two")
+    failed = Failure("a.one", DAY, "no column <b>", "a" * 64, datetime(2026, 2, 1, tzinfo=UTC))
+    gone = replace(failed, audit_id="a.gone")
+    made = report.build(DAY, [one, two], [run(one, 5), run(two, 0)], failures=[failed, gone])
+    assert [(line.id, line.status, line.violations) for line in made.lines] == [
+        ("a.one", Status.NOT_AUDITED, None),
+        ("a.two", Status.PASSED, 0),
+    ]
+    assert made.verdict == "1 of 2 rules hold; 1 of 2 was not audited"
+    assert "Could not be run: no column &lt;b&gt;" in page.render(made)
+    assert json.loads(report.document(made))["audits"][0]["reason"] == "no column <b>"
 
 
 def test_one_more_than_allowed_is_broken() -> None:
