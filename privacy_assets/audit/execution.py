@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 
 from privacy_assets.audit.definition import Audit
-from privacy_assets.audit.results import COLUMNS, Failed, Finding, Outcome, Query, Snapshot
-from privacy_assets.masking import mask, scrub
+from privacy_assets.audit.results import COLUMNS, Failed, Finding, Outcome, Query, Snapshot, shortened
+from privacy_assets.masking import DOTS, mask, scrub
 
 AT_ONCE = 16
 """Queries in flight. Athena's smallest default quota is 20 an account and region, of queries that run or wait
@@ -80,18 +80,29 @@ def _run(
     return Finding(audit, read, query, audited_at, partial(engine.batches, query), unread)
 
 
-_QUOTED = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*)\"|`([^`]*)`")
+# A quote that never ends hides all that follows it.
+_QUOTED = re.compile(r"'((?:[^']|'')*+)(?:'|$)|\"([^\"]*+)(?:\"|$)|`([^`]*+)(?:`|$)")
+_OF_THE_STATEMENT = re.compile(r"\bline \d+:\d+")
+_READ = 10_000
+"""Characters of an engine's reason that are read; what comes after them is dropped."""
+_TOLD = 1_000
 
 
 def without_values(reason: str, sql: str) -> str:
     """An engine's words about a failed query, on one line, without values of the data.
 
     A cast that fails quotes the value it failed on. What stands in quotes is kept where the SQL says it too.
+    A reason that names no line of the statement is about the data, which it may end with unquoted
+    (``INVALID_CAST_ARGUMENT: Value cannot be cast to date: …``): what follows its second colon is hidden.
     """
+    reason = " ".join(reason[:_READ].split())
+    if not _OF_THE_STATEMENT.search(reason):
+        parts = reason.split(": ", 2)
+        reason = ": ".join([*parts[:2], *([DOTS] if len(parts) > 2 else [])])
 
     def kept(match: "re.Match[str]") -> str:
         inner = next((group for group in match.groups() if group is not None), "")
         quote = match.group()[0]
         return match.group() if inner and inner in sql else f"{quote}{mask(inner)}{quote}"
 
-    return scrub(_QUOTED.sub(kept, " ".join(reason.split())))
+    return shortened(scrub(_QUOTED.sub(kept, reason)), _TOLD)

@@ -24,6 +24,10 @@ PARTITION_BY = ("snapshot_date", "audit_id")
 COLUMNS = ("subject", "row_key", "reason")
 """What an audit's query returns, one row per violation."""
 SAMPLE_ROWS = 20
+TEXT_LIMIT = 4096
+"""Characters of a subject, key or reason that are kept; DynamoDB's keys have at most 2,048 bytes."""
+REASON_LIMIT = 500
+"""Characters of a reason that are shown: it is a sentence."""
 
 RESULTS_SCHEMA = pa.schema(
     [
@@ -252,7 +256,7 @@ class Finding:
             "severity": pa.scalar(self.audit.severity.value),
         }
         for batch in self.rows():
-            found = {column: pc.cast(batch.column(column), pa.string()) for column in COLUMNS}
+            found = {column: _cut(pc.cast(batch.column(column), pa.string())) for column in COLUMNS}
             self.violations += batch.num_rows
             self._keep(pa.table(found))
             found |= {name: pa.repeat(value, batch.num_rows) for name, value in constants.items()}
@@ -325,7 +329,18 @@ class Failure:
 
 def masked(subject: str | None, row_key: str | None, reason: str | None) -> Sample:
     """A violating row as it may be shown."""
-    return Sample(mask(subject), mask(row_key), scrub(reason, [subject, row_key]))
+    return Sample(mask(subject), mask(row_key), shortened(scrub(reason, [subject, row_key]), REASON_LIMIT))
+
+
+def shortened(text: str, limit: int) -> str:
+    """``text`` with at most ``limit`` characters, the last of them an ellipsis where it was longer."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _cut(texts: pa.Array) -> pa.Array:
+    """``shortened`` to the limit of what is kept, for a column."""
+    short = pc.binary_join_element_wise(pc.utf8_slice_codeunits(texts, 0, TEXT_LIMIT - 1), "…", "")
+    return pc.if_else(pc.greater(pc.utf8_length(texts), TEXT_LIMIT), short, texts)
 
 
 def record(

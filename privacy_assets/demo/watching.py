@@ -16,6 +16,8 @@ from privacy_assets.jobs import DAILY_AUDIT, NIGHTLY_EXPORTS
 
 POLL_SECONDS, TICKS_SECONDS = 0.7, 4.0
 SENSOR_STUMBLES = 3
+SLOW_SECONDS = 15.0
+"""Seconds without anything new after which it is said how long it has been so."""
 PARTITION_TAG = "dagster/partition"
 FAILED = (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 ENDED = (*FAILED, DagsterRunStatus.SUCCESS)
@@ -70,6 +72,8 @@ def follow(nights: Sequence[date], tell: Tell, alive: Callable[[], None], patien
                     said[key] = doing
                     until = time.monotonic() + patience
                     tell(left[key], doing)
+                elif (silent := time.monotonic() - until + patience) > SLOW_SECONDS:
+                    tell(left[key], f"{doing} for {silent:.0f} s; given up after {patience:.0f} s of silence")
                 if run.job_name == DAILY_AUDIT and run.status == DagsterRunStatus.SUCCESS:
                     tell(left.pop(key), "audited", done=True)
                     audited.append(Audited(run.run_id))

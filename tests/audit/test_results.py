@@ -13,13 +13,16 @@ import pytest
 
 from privacy_assets.audit.definition import Audit, Severity
 from privacy_assets.audit.results import (
+    REASON_LIMIT,
     RESULTS,
     RUNS,
     RUNS_SCHEMA,
+    TEXT_LIMIT,
     Finding,
     Source,
     Unread,
     disagreements,
+    masked,
     read_runs,
     record,
 )
@@ -213,6 +216,22 @@ def test_audits_of_one_day_recorded_at_once_are_all_kept(store: IcebergResource)
 def test_nothing_found_by_nobody_writes_nothing(store: IcebergResource) -> None:
     assert record(store, DAY, []) == []
     assert read_runs(store, [DAY]) == []
+
+
+def test_long_texts_are_cut(store: IcebergResource) -> None:
+    long = "x" * 390_000
+    rows = pa.RecordBatch.from_pylist(
+        [{"subject": long, "row_key": f"log {long}", "reason": f"of {long}"}, dict.fromkeys(ROWS.names)],
+        schema=ROWS,
+    )
+    [run] = record(store, DAY, [finding("a.one", rows=lambda: [rows])])
+    kept = store.read(RESULTS, ["subject", "row_key", "reason"]).to_pylist()
+    assert {name: len(value) for name, value in kept[0].items()} == dict.fromkeys(ROWS.names, TEXT_LIMIT)
+    assert kept[0]["reason"] == "of " + "x" * (TEXT_LIMIT - 4) + "…"
+    assert set(kept[1].values()) == {None}
+    assert max(len(row.reason) for row in run.sample) <= REASON_LIMIT
+    assert "xxxxx" not in run.sample[0].reason
+    assert masked(None, None, "word " * 1000).reason == ("word " * 100)[:-1] + "…"
 
 
 def test_runs_recorded_before_unread_values_were_counted_are_read(store: IcebergResource) -> None:
