@@ -18,15 +18,16 @@
 --
 -- Decided: what was done late stays a violation as much as what is still open; the reason tells them apart. One answer
 -- serves all requests before it, also one of the same instant. Every jurisdiction but US-CA has the month; its holidays
--- are those of its country, and outside the EEA and the United Kingdom weekends alone move a deadline. Days are UTC
--- days. Extensions (Art. 12(3), second sentence) aren't in the log and aren't granted. Events after the snapshot's
+-- are those of its country, and outside the EEA and the United Kingdom weekends alone move a deadline. UK is GB, and EL is
+-- GR. Where the jurisdiction is there and no code that begins with an ISO 3166 country, the latest of all deadlines counts,
+-- 45 days; completeness.mandatory_fields lists the row. Days are UTC days. Extensions (Art. 12(3), second sentence) aren't in the log and aren't granted. Events after the snapshot's
 -- instant haven't happened yet.
 WITH events AS (
     SELECT
         subject_id,
         log_id,
         event_time,
-        upper(trim(jurisdiction)) AS jurisdiction,
+        coalesce(upper(trim(jurisdiction)), '') AS jurisdiction,
         lower(event_type) = 'erasure_request' AS asks,
         min(
             CASE
@@ -47,10 +48,10 @@ requests AS (
         subject_id,
         log_id,
         answered_at,
-        coalesce(substr(jurisdiction, 1, 2), '') AS country,
-        coalesce(jurisdiction, '') <> 'US-CA' AS rolls,
+        CASE substr(jurisdiction, 1, 2) WHEN 'UK' THEN 'GB' WHEN 'EL' THEN 'GR' ELSE substr(jurisdiction, 1, 2) END AS country,
+        jurisdiction <> 'US-CA' AND regexp_like(jurisdiction, '^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$') AS rolls,
         CASE
-            WHEN jurisdiction = 'US-CA' THEN date_add('day', 45, CAST(event_time AS date))
+            WHEN jurisdiction = 'US-CA' OR NOT regexp_like(jurisdiction, '^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$') THEN date_add('day', 45, CAST(event_time AS date))
             ELSE date_add('month', 1, CAST(event_time AS date)) -- clamps to the month's end
         END AS ends_on
     FROM events

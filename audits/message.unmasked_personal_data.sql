@@ -12,16 +12,27 @@
 -- Who reads logs needn't know whom they are about (minimisation, Art. 5(1)(c); confidentiality, Art. 5(1)(f)).
 --
 -- What counts:
---   * an e-mail address with a top-level domain;
+--   * an e-mail address with a top-level domain, in letters of any script, its @ as it is or as %40;
 --   * a social security number as 3-2-4 digits with hyphens or spaces, in the ranges that are issued (not 000, 666, 9xx;
 --     group 00; serial 0000);
 --   * a card number of the large networks, plain or in groups, whose check digit is right (Luhn, ISO/IEC 7812-1);
---   * a telephone number in international form (+ and 8 to 15 digits) or in US form with separators.
+--   * a telephone number in international form (+ and 8 to 15 digits; 00 and the same where the country's
+--     code is set off) or in US form with separators.
+-- Digits and @ of full width count as what they stand for.
 -- What doesn't: a word with a mask in it (*, •, ## or xxx), such as j***@example.com, ***-**-6789, **** 1111.
 --
 -- Decided: the reason names the kinds and never repeats a value. One row per message. The patterns are plain enough for
 -- every regular expression engine (no look-around).
-WITH suspects AS (
+WITH messages AS (
+    SELECT
+        subject_id,
+        log_id,
+        replace(translate(message, '０１２３４５６７８９＋＠', '0123456789+@'), '%40', '@') AS message
+    FROM privacy_logs
+    WHERE snapshot_date = :snapshot_date
+),
+
+suspects AS (
     SELECT
         subject_id,
         log_id,
@@ -31,10 +42,9 @@ WITH suspects AS (
             regexp_replace(message, '[^\s"'',;:=<>(){}|\[\]]*(?:\*|•|##|[xX]{3})[^\s"'',;:=<>(){}|\[\]]*', ' '),
             ' '
         ) AS words
-    FROM privacy_logs
-    WHERE snapshot_date = :snapshot_date
-        -- cheap to tell, and most messages have neither
-        AND regexp_like(message, '[A-Za-z0-9._%+-]@[A-Za-z0-9]|(?:^|[^0-9A-Za-z])[0-9][-0-9 .()/]{6,}[0-9]')
+    FROM messages
+    -- cheap to tell, and most messages have neither
+    WHERE regexp_like(message, '[\p{L}0-9._%+-]@[\p{L}0-9]|(?:^|[^0-9A-Za-z])[0-9][-0-9 .()/]{6,}[0-9]')
 ),
 
 card_like AS (
@@ -77,7 +87,7 @@ judged AS (
                 CASE
                     WHEN regexp_like(
                         words,
-                        '[A-Za-z0-9._%+-]@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}'
+                        '[\p{L}0-9._%+-]@(?:[\p{L}0-9](?:[\p{L}0-9-]*[\p{L}0-9])?\.)+(?:\p{L}{2,}|[Xx][Nn]--[A-Za-z0-9-]+)'
                     ) THEN 'an e-mail address'
                 END,
                 CASE
@@ -90,7 +100,7 @@ judged AS (
                 CASE
                     WHEN regexp_like(
                         words,
-                        '[^0-9A-Za-z+]\+[1-9](?:[ .()/-]{0,2}[0-9]){7,14}[^0-9A-Za-z]|[^0-9A-Za-z.+-](?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}[^0-9A-Za-z-]'
+                        '[^0-9A-Za-z+]\+[1-9](?:[ .()/-]{0,2}[0-9]){7,14}[^0-9A-Za-z]|[^0-9A-Za-z.+-]00[1-9][0-9]{0,2}[ .()/-]{1,2}[0-9](?:[ .()/-]{0,2}[0-9]){5,12}[^0-9A-Za-z-]|[^0-9A-Za-z.+-](?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}[^0-9A-Za-z-]'
                     ) THEN 'a telephone number'
                 END
             ],

@@ -13,7 +13,9 @@
 -- parental responsibility (Art. 8(1)): the row then says legal_basis parental_consent or explicit_parental_consent.
 -- In the United States a parent's verifiable consent is needed under 13, on whatever basis (16 CFR § 312.5).
 --
--- Decided: where no law sets an age, and where the jurisdiction is missing, the Regulation's own 16 holds. On bases
+-- Decided: where no law sets an age, and where the jurisdiction is missing, the Regulation's own 16 holds. Where the
+-- jurisdiction is there and no code that begins with an ISO 3166 country, 13 holds, below which no law goes (Art. 8(1));
+-- completeness.mandatory_fields lists the row. UK is GB, and EL is GR. On bases
 -- other than consent Art. 8 asks for nothing. The ages are those in force in 2026. The age is the one that the row
 -- states; on the birthday itself the child has reached it. Rows without subject_age, and answers to the subject, aren't
 -- judged.
@@ -58,7 +60,8 @@ uses AS (
         subject_id,
         log_id,
         subject_age,
-        coalesce(upper(substr(trim(jurisdiction), 1, 2)), '') AS country,
+        coalesce(trim(jurisdiction), '') AS jurisdiction,
+        regexp_extract(upper(trim(jurisdiction)), '^([A-Z]{2})(?:-[A-Z0-9]{1,3})?$', 1) AS code,
         coalesce(lower(trim(legal_basis)), '') AS legal_basis
     FROM privacy_logs
     WHERE snapshot_date = :snapshot_date
@@ -71,19 +74,30 @@ uses AS (
                 AND recipient <> coalesce(subject_id, '')
             )
         )
+),
+
+judged AS (
+    SELECT
+        uses.subject_id,
+        uses.log_id,
+        uses.subject_age,
+        uses.legal_basis,
+        coalesce(uses.code, '') = 'US' AS american,
+        CASE WHEN uses.code IS NULL AND uses.jurisdiction <> '' THEN 13 ELSE coalesce(ages.age, 16) END AS age
+    FROM uses
+    LEFT JOIN ages ON CASE uses.code WHEN 'UK' THEN 'GB' WHEN 'EL' THEN 'GR' ELSE uses.code END = ages.country
 )
 
 SELECT DISTINCT
-    uses.subject_id AS subject,
-    uses.log_id AS row_key,
+    subject_id AS subject,
+    log_id AS row_key,
     concat(
-        'a child under ', CAST(coalesce(ages.age, 16) AS varchar),
-        CASE WHEN uses.country = 'US' THEN ', without a parent''s consent' ELSE ', on its own consent' END
+        'a child under ', CAST(age AS varchar),
+        CASE WHEN american THEN ', without a parent''s consent' ELSE ', on its own consent' END
     ) AS reason
-FROM uses
-LEFT JOIN ages ON uses.country = ages.country
-WHERE uses.subject_age < coalesce(ages.age, 16)
+FROM judged
+WHERE subject_age < age
     AND (
-        uses.legal_basis IN ('consent', 'explicit_consent')
-        OR (uses.country = 'US' AND uses.legal_basis NOT IN ('parental_consent', 'explicit_parental_consent'))
+        legal_basis IN ('consent', 'explicit_consent')
+        OR (american AND legal_basis NOT IN ('parental_consent', 'explicit_parental_consent'))
     )

@@ -10,22 +10,24 @@
 --   adequate by then, and the row names no safeguard.
 -- ---
 -- A transfer to a third country needs an adequacy decision (Art. 45), appropriate safeguards (Art. 46) or a derogation
--- (Art. 49). The row's safeguard names which: scc, bcr, dpf, art49_explicit_consent, …; any text counts but an empty
--- one and none, n/a, unknown.
+-- (Art. 49). The row's safeguard names which: scc, bcr, dpf, art49_explicit_consent, …; any text counts but one without
+-- letters (empty, -, ?) and words that name none: none, no, n/a, null, unknown, tbd and the like.
 --
 -- Decided: processing by a recipient abroad is a transfer as much as a disclosure or sale. The United States are
 -- adequate only for recipients certified under the Data Privacy Framework (Decision (EU) 2023/1795), which the country
 -- doesn't tell: the row must name the safeguard dpf. Canada (commercial organisations) and Japan (private sector) are
 -- taken as adequate. A recipient in the subject's own country is no transfer, nor is an answer to the subject
--- (EDPB Guidelines 05/2021, no. 11 to 14). A row without recipient_country can't be judged;
--- completeness.mandatory_fields lists it. A country that is no ISO 3166 code counts as a third country.
+-- (EDPB Guidelines 05/2021, no. 11 to 14). Countries are ISO 3166 codes of two letters, whatever follows a hyphen; UK is
+-- GB, and EL is GR. A row whose recipient_country is missing, or is no such code, can't be judged, nor one whose
+-- jurisdiction is there and no such code; completeness.mandatory_fields lists them. A code that is nobody's counts as a
+-- third country.
 WITH eea (country) AS (
     VALUES
         ('AT'), ('BE'), ('BG'), ('CY'), ('CZ'), ('DE'), ('DK'), ('EE'), ('ES'), ('FI'), ('FR'), ('GR'), ('HR'), ('HU'),
         ('IE'), ('IT'), ('LT'), ('LU'), ('LV'), ('MT'), ('NL'), ('PL'), ('PT'), ('RO'), ('SE'), ('SI'), ('SK'),
         ('IS'), ('LI'), ('NO'), -- Decision of the EEA Joint Committee 154/2018
         ('AX'), ('GF'), ('GP'), ('MF'), ('MQ'), ('RE'), ('YT'), -- parts of the Union with a code of their own
-        ('EL') -- the Union's own code for Greece
+        ('EU') -- the Union as such
 ),
 
 -- The Commission's adequacy decisions as of 2026-11 (commission.europa.eu, "Adequacy decisions"), each from its date.
@@ -50,19 +52,38 @@ adequate (country, since, until) AS (
         ('GB', DATE '1900-01-01', DATE '2031-12-27')
 ),
 
+sent AS (
+    SELECT
+        subject_id,
+        log_id,
+        CAST(coalesce(event_time, :as_of) AS date) AS sent_on,
+        coalesce(trim(jurisdiction), '') AS jurisdiction,
+        -- NULL where the text is no code, which is never repeated in a reason
+        regexp_extract(upper(trim(jurisdiction)), '^([A-Z]{2})(?:-[A-Z0-9]{1,3})?$', 1) AS sent_from,
+        regexp_extract(upper(trim(recipient_country)), '^([A-Z]{2})(?:-[A-Z0-9]{1,3})?$', 1) AS sent_to
+    FROM privacy_logs
+    WHERE snapshot_date = :snapshot_date
+        AND lower(event_type) IN ('processing', 'disclosure', 'sale_or_share')
+        AND (
+            NOT coalesce(regexp_like(safeguard, '\p{L}'), false)
+            OR lower(trim(safeguard)) IN (
+                'none', 'no', 'non', 'nil', 'null', 'na', 'n/a', 'n.a.', 'n.a', 'nan', 'unknown', 'undefined', 'false',
+                'tbd', 'tba', 'tbc', 'todo', 'pending', 'missing', 'empty', 'x', 'xx', 'xxx', 'not applicable',
+                'not available', 'not known', 'no safeguard', 'no safeguards', 'without', '(none)', '<none>', '[none]'
+            )
+        )
+        AND NOT coalesce(lower(trim(recipient)) IN ('subject', 'data_subject') OR recipient = subject_id, false)
+),
+
 transfers AS (
     SELECT
         subject_id,
         log_id,
-        upper(trim(recipient_country)) AS country,
-        CAST(coalesce(event_time, :as_of) AS date) AS sent_on
-    FROM privacy_logs
-    WHERE snapshot_date = :snapshot_date
-        AND lower(event_type) IN ('processing', 'disclosure', 'sale_or_share')
-        AND trim(recipient_country) <> ''
-        AND coalesce(lower(trim(safeguard)), '') IN ('', 'none', 'n/a', 'unknown')
-        AND upper(trim(recipient_country)) <> coalesce(upper(substr(trim(jurisdiction), 1, 2)), '')
-        AND NOT coalesce(lower(trim(recipient)) IN ('subject', 'data_subject') OR recipient = subject_id, false)
+        sent_on,
+        CASE sent_to WHEN 'UK' THEN 'GB' WHEN 'EL' THEN 'GR' ELSE sent_to END AS country,
+        CASE sent_from WHEN 'UK' THEN 'GB' WHEN 'EL' THEN 'GR' ELSE sent_from END AS home
+    FROM sent
+    WHERE sent_to IS NOT NULL AND (jurisdiction = '' OR sent_from IS NOT NULL)
 )
 
 SELECT DISTINCT
@@ -74,4 +95,4 @@ LEFT JOIN eea ON transfers.country = eea.country
 LEFT JOIN adequate
     ON transfers.country = adequate.country
     AND transfers.sent_on BETWEEN adequate.since AND adequate.until
-WHERE eea.country IS NULL AND adequate.country IS NULL
+WHERE eea.country IS NULL AND adequate.country IS NULL AND transfers.country <> coalesce(transfers.home, '')

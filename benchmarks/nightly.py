@@ -57,7 +57,7 @@ def measure(items: int) -> dict[str, Any]:
             leaders = {child.name: child.process.pid for child in (whole.aws, whole.code, whole.daemon)}
             with Watch(leaders) as watch:
                 whole.begin(mornings(nights))
-                (run,) = follow(nights, _silent, whole.children.check, PATIENCE)
+                ((run, _),) = follow(nights, _silent, whole.children.check, PATIENCE)
             return {
                 "load_seconds": round(loaded, 2),
                 **_timing(run),

@@ -14,7 +14,13 @@ DOTS = "••••"
 # From this many characters on, so many are shown at either end: at most four, at most a third.
 _SHOWN = ((12, 2), (8, 1))
 
-_EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
+_EXAMINED = 512
+"""Code points of a long value that are looked at, half of them at either end."""
+_MARKS = 8
+"""Code points that make one character at most; real ones have fewer."""
+
+# Each of these passes over a text once: no character is where many tries begin.
+_EMAIL = re.compile(r"(?<![^\s@<>\"'(),;:])[^\s@<>\"'(),;:]++@[^\s@<>\"'(),;:]++")
 # A date or an instant is not an identifier; it is matched first so that its digits are left alone.
 _ZONE = r"(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?"
 _INSTANT = rf"\b\d{{4}}-\d{{2}}-\d{{2}}(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d{{1,9}})?)?{_ZONE})?(?![\d-])"
@@ -34,6 +40,8 @@ def mask(value: str | None) -> str:
     """
     if not value:
         return ""
+    if len(value) > _EXAMINED:
+        value = value[: _EXAMINED // 2] + value[-_EXAMINED // 2 :]
     seen = _characters(value)
     shown = next((count for length, count in _SHOWN if len(seen) >= length), 0)
     return "".join(seen[:shown]) + DOTS + "".join(seen[len(seen) - shown :])
@@ -54,10 +62,17 @@ def scrub(text: str | None, known: Iterable[str | None] = ()) -> str:
     names = sorted({value for value in known if value}, key=lambda value: (-len(value), value))
     if names:
         # A value inside a longer word is another value: `7` in `2027` must not tear the sentence apart.
-        pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names))
+        pattern = re.compile("|".join(_known(name) for name in names), re.DOTALL)
         text = pattern.sub(lambda match: mask(match.group()), text)
     text = _EMAIL.sub(lambda match: mask(match.group()), text)
     return _NUMBERS.sub(lambda match: match.group("instant") or mask(match.group("number")), text)
+
+
+def _known(name: str) -> str:
+    """The pattern of a known value. A long one is known by how it begins, and hides all that follows."""
+    if len(name) > _EXAMINED:
+        return rf"(?<!\w){re.escape(name[:_EXAMINED])}.*"
+    return rf"(?<!\w){re.escape(name)}(?!\w)"
 
 
 def _characters(value: str) -> list[str]:
@@ -73,7 +88,8 @@ def _characters(value: str) -> list[str]:
             continue
         extends = category in {"Mn", "Me", "Mc"} or "\U0001f3fb" <= character <= "\U0001f3ff"
         if seen and (extends or joined or _flag_half(character, seen[-1])):
-            seen[-1] += ("\u200d" if joined else "") + character
+            if len(seen[-1]) < _MARKS:
+                seen[-1] += ("\u200d" if joined else "") + character
         else:
             seen.append(character)
         joined = False

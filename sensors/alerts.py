@@ -32,13 +32,13 @@ def alert_sensors() -> list[dg.SensorDefinition]:
 
 
 def violation_alerts() -> dg.SensorDefinition:
-    """One alert for each daily report that tells of a broken rule."""
+    """One alert for each daily report that tells of a rule that is broken, or that could not be judged."""
 
     @dg.sensor(
         name="violation_alerts",
         minimum_interval_seconds=max(1, round(SENSOR_SECONDS.number())),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells the alert topic which rules a daily report found broken.",
+        description="Tells the alert topic which rules a daily report found broken or could not judge.",
     )
     def sensor(context: dg.SensorEvaluationContext, alerts: AlertResource) -> dg.SensorResult | dg.SkipReason:
         records = context.instance.fetch_materializations(
@@ -108,13 +108,14 @@ def _tell(
 
 
 def violation_alert(record: dg.EventLogRecord) -> Alert | None:
-    """The alert of a report's materialization; None when every rule that was audited holds."""
+    """The alert of a report's materialization; None when every rule that was audited holds for certain."""
     event = record.asset_materialization
     if event is None:
         return None
     found: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
     violated = found.get("violated_audits") or []
-    if not violated:
+    unjudged = found.get("not_judged") or []
+    if not violated and not unjudged:
         return None
     day = event.partition or "unknown day"
     lines = [
@@ -122,6 +123,7 @@ def violation_alert(record: dg.EventLogRecord) -> Alert | None:
         "",
         *(_violation(each) for each in violated),
         "",
+        *(f"Not judged on all rows, since values could not be read: {audit_id}" for audit_id in unjudged),
         *(f"Not audited: {audit_id}" for audit_id in found.get("not_audited") or []),
         f"Report: {found.get('s3', 'none')}",
         f"Run: {record.run_id}",

@@ -1,6 +1,7 @@
 """Masks reveal a few characters at most, of any value, in any script."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,29 @@ def test_known_values_are_masked_once_and_as_whole_words() -> None:
     assert scrub("subject-000042-row-1 of subject-000042, rule 7 of 2027", known) == (
         f"su{DOTS}-1 of su{DOTS}42, rule {DOTS} of 2027"
     )
+
+
+@pytest.mark.parametrize("piece", ["x", "a@", "7 ", "(", "1", "+(", "'", "a@b ", "2026-01-01 ", "\u0301"])
+def test_scrubbing_takes_time_in_proportion_to_the_text(piece: str) -> None:
+    """A cell of DynamoDB holds 400 KB."""
+    text = piece * (400_000 // len(piece))
+    started = time.perf_counter()
+    scrub(text, [text, "y"])
+    scrub(text, ["-" * 400_000])
+    mask(text)
+    assert time.perf_counter() - started < 10
+
+
+def test_a_long_known_value_hides_what_follows_it() -> None:
+    long = "Jane Doe of Berlin " * 100
+    assert scrub(f"wrote {long}today", [long]) == f"wrote Ja{DOTS}ay"
+    assert (
+        scrub(f"wrote {long}"[:600], [long]) == f"wrote Ja{DOTS}" + scrub(f"wrote {long}"[:600], [long])[-2:]
+    )
+
+
+def test_a_character_of_many_marks_is_shown_with_a_few() -> None:
+    assert len(mask("a" + "\u0301" * 5000 + "bcdefghijklm")) < 40
 
 
 def test_known_values_are_not_patterns() -> None:

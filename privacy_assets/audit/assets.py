@@ -1,11 +1,13 @@
 """The audits of a day as assets with a check each, and the report that is made of them.
 
 All of a day's audits run concurrently in one step, since what they wait for is Athena; each can be
-materialized alone. What they found is in Iceberg before anything is told to Dagster.
+materialized alone. What they found is in Iceberg before anything is told to Dagster. The report is the same
+step's last work: an audit that can't be run fails the step, but not before the others are recorded and the
+day is reported. (A step of its own would be skipped: Dagster runs none whose dependencies aren't all there.)
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -14,15 +16,19 @@ from dagster import CodeReferencesMetadataValue, LocalFileCodeReference
 
 from privacy_assets.audit import page, report
 from privacy_assets.audit.definition import Audit, Severity
-from privacy_assets.audit.execution import Failed, run_audits
+from privacy_assets.audit.execution import run_audits
 from privacy_assets.audit.results import (
     COLUMNS,
     RESULTS,
     RUNS,
     AuditRun,
+    Failed,
+    Outcome,
+    Snapshot,
     Source,
     days_until,
     disagreements,
+    read_failures,
     read_runs,
     record,
 )
@@ -30,6 +36,7 @@ from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
 from privacy_assets.partitions import daily, snapshot_date
 from privacy_assets.snapshot import names
+from privacy_assets.snapshot.survey import kept_counts
 from resources.athena import AthenaQueryFailed, AthenaResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
@@ -57,7 +64,7 @@ def audit_assets(estate: Estate, audits: Sequence[Audit]) -> list[dg.AssetsDefin
                 raise UserError(f"{audit.path}: table {table!r} is not governed; expected one of {expected}")
         if asset_key(audit) == DAILY_REPORT:
             raise UserError(f"{audit.path}: id {audit.id!r} is the report's name; expected another id")
-    return [_audits(estate, audits), _daily_report(estate, audits)]
+    return [_audits(estate, audits)]
 
 
 def asset_key(audit: Audit) -> dg.AssetKey:
@@ -75,7 +82,7 @@ def _audits(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="audits",
-        specs=[_spec(estate, audit) for audit in audits],
+        specs=[*(_spec(estate, audit) for audit in audits), _report_spec(audits)],
         check_specs=[_check_spec(estate, audit) for audit in audits],
         can_subset=True,
         partitions_def=daily(estate),
@@ -87,28 +94,70 @@ def _audits(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
         glue: GlueResource,
         iceberg: IcebergResource,
         lake: LakeResource,
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         day = snapshot_date(context)
-        chosen = [by_key[key] for key in sorted(context.selected_asset_keys)]
-        sources = _sources(glue, chosen, day)
-        outcome = run_audits(
-            athena,
-            chosen,
-            day,
-            sources,
-            lambda audit: lake.uri(output_folder(audit.id, day)),
-            AthenaQueryFailed,
-        )
-        if _sources(glue, chosen, day) != sources:
-            raise dg.Failure(description=f"{day}: a snapshot was replaced while it was audited; run again")
-        checked = {key.asset_key for key in context.selected_asset_check_keys}
-        for run in record(iceberg, day, outcome.findings):
-            audit = next(audit for audit in chosen if audit.id == run.audit_id)
-            yield _result(audit, run, lake, checked=asset_key(audit) in checked)
-        if outcome.failures:
-            raise _failure(day, outcome.failures, len(outcome.findings))
+        keys = context.selected_asset_keys
+        chosen = [by_key[key] for key in sorted(keys - {DAILY_REPORT})]
+        failures: tuple[Failed, ...] = ()
+        if chosen:
+            outcome = _run(athena, glue, lake, estate, chosen, day)
+            failures = outcome.failures
+            runs = record(iceberg, day, outcome.findings, failures)
+            checked = {key.asset_key for key in context.selected_asset_check_keys}
+            yield from _results(by_key, checked, runs, failures, lake)
+        if DAILY_REPORT in keys:
+            yield _report(estate, audits, day, glue, iceberg, lake)
+        if failures:
+            raise _failure(day, failures, len(chosen) - len(failures))
 
     return audits_of_the_day
+
+
+def _run(
+    athena: AthenaResource,
+    glue: GlueResource,
+    lake: LakeResource,
+    estate: Estate,
+    audits: Sequence[Audit],
+    day: date,
+) -> Outcome:
+    snapshots = _snapshots(glue, estate, audits, day)
+    outcome = run_audits(
+        athena,
+        audits,
+        day,
+        snapshots,
+        lambda audit: lake.uri(output_folder(audit.id, day)),
+        AthenaQueryFailed,
+    )
+    if _snapshots(glue, estate, audits, day) != snapshots:
+        raise dg.Failure(description=f"{day}: a snapshot was replaced while it was audited; run again")
+    return outcome
+
+
+def _results(
+    by_key: Mapping[dg.AssetKey, Audit],
+    checked: Collection[dg.AssetKey],
+    runs: Sequence[AuditRun],
+    failures: Sequence[Failed],
+    lake: LakeResource,
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """What was found, and a failed check of each audit that could not be run and has nothing to show."""
+    run_of = {run.audit_id: run for run in runs}
+    for key, audit in by_key.items():
+        if audit.id in run_of:
+            yield _result(audit, run_of[audit.id], lake, checked=key in checked)
+    for failed in failures:
+        key = asset_key(failed.audit)
+        if key in checked:
+            yield dg.AssetCheckResult(
+                check_name=CHECK,
+                asset_key=key,
+                passed=False,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description=f"not audited: {failed.reason}",
+                metadata={"status": report.Status.NOT_AUDITED.value},
+            )
 
 
 def _failure(day: date, failures: Sequence[Failed], others: int) -> dg.Failure:
@@ -158,31 +207,40 @@ def _check_spec(estate: Estate, audit: Audit) -> dg.AssetCheckSpec:
         CHECK,
         asset=asset_key(audit),
         partitions_def=daily(estate),  # each day has a verdict of its own
-        description=f"{audit.title}: no more than {audit.threshold} violations ({audit.regulation}).",
+        description=(
+            f"{audit.title}: no more than {audit.threshold} violations ({audit.regulation}), and every value "
+            "that the audit reads could be read."
+        ),
     )
 
 
-def _sources(glue: GlueResource, audits: Sequence[Audit], day: date) -> dict[str, Source]:
+def _snapshots(glue: GlueResource, estate: Estate, audits: Sequence[Audit], day: date) -> dict[str, Snapshot]:
     """The snapshots that the audits read, as the catalog has them now. Raises dagster.Failure."""
     found = {}
     for table in sorted({table for audit in audits for table in audit.tables}):
-        source = _source(glue, table, day)
-        if source is None:
+        snapshot = _snapshot(glue, estate, table, day)
+        if snapshot is None:
             key = "/".join(names.typed_key(table))
             missing = f"{day}: no snapshot of {table}; materialize {key}"
             raise dg.Failure(description=missing, allow_retries=False)
-        found[table] = source
+        found[table] = snapshot
     return found
 
 
-def _source(glue: GlueResource, table: str, day: date) -> Source | None:
+def _snapshot(glue: GlueResource, estate: Estate, table: str, day: date) -> Snapshot | None:
+    """A table's snapshot of ``day``; None when there is none. Raises dagster.Failure."""
     partition = glue.partition(table, [day.isoformat()])
     if partition is None:
         return None
     said = partition.parameters
-    return Source(
-        table, said["export_id"], datetime.fromisoformat(said["export_time"]), int(said["item_count"])
-    )
+    counts = kept_counts(said)
+    if counts is None:
+        key = "/".join(names.typed_key(table))
+        unsurveyed = f"{day}: nobody knows what the snapshot of {table} lost in typing; materialize {key}"
+        raise dg.Failure(description=unsurveyed, allow_retries=False)
+    exported = datetime.fromisoformat(said["export_time"])
+    source = Source(table, said["export_id"], exported, int(said["item_count"]))
+    return Snapshot(source, *counts, estate.by_name[table].misfit_threshold)
 
 
 def _result(audit: Audit, run: AuditRun, lake: LakeResource, *, checked: bool) -> dg.MaterializeResult[Any]:
@@ -190,14 +248,16 @@ def _result(audit: Audit, run: AuditRun, lake: LakeResource, *, checked: bool) -
         "violations": run.violations,
         "threshold": run.threshold,
         "status": report.status(run).value,
+        "values_not_read": run.unread_values,
     }
+    found = f"{run.violations} violations, {run.threshold} allowed"
     results = [
         dg.AssetCheckResult(
             check_name=CHECK,
             asset_key=asset_key(audit),
             passed=run.passed,
             severity=check_severity(run.severity),
-            description=f"{run.violations} violations, {run.threshold} allowed",
+            description="; ".join(filter(None, [found, report.unread_words(run.unread)])),
             metadata={**verdict, "severity": run.severity.value, "export_id": run.export_id},
         )
     ]
@@ -246,41 +306,44 @@ def _cell(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", " ".join(text.split()))
 
 
-def _daily_report(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=DAILY_REPORT,
+def _report_spec(audits: Sequence[Audit]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        DAILY_REPORT,
         deps=[asset_key(audit) for audit in audits],
-        partitions_def=daily(estate),
-        retry_policy=_RETRY,
         group_name=GROUP,
         owners=[_OWNER],
         kinds={"html", "json", "s3"},
         description=(
             "The day's audits on one page and as one JSON document: each with its regulation, verdict, "
-            "count, trend over 30 days, a masked sample, and how to verify it."
+            "count, trend over 30 days, a masked sample, and how to verify it; with what the day's snapshots "
+            "lost in typing and hold undeclared."
         ),
     )
-    def daily_report(
-        context: dg.AssetExecutionContext, glue: GlueResource, iceberg: IcebergResource, lake: LakeResource
-    ) -> dg.MaterializeResult[Any]:
-        day = snapshot_date(context)
-        runs = read_runs(iceberg, days_until(day, report.TREND_DAYS))
-        torn = disagreements(iceberg, day, runs)
-        if torn:
-            raise dg.Failure(
-                description=f"{day}: {RESULTS} and {RUNS} disagree on {', '.join(torn)}, since a run died "
-                "between them; materialize these audits again",
-                allow_retries=False,
-            )
-        tables = sorted({table for audit in audits for table in audit.tables})
-        now = [source for table in tables if (source := _source(glue, table, day))]
-        made = report.build(day, audits, runs, now)
-        folder = f"reports/snapshot_date={day.isoformat()}/"
-        html = lake.write(f"{folder}report.html", page.render(made).encode(), "text/html; charset=utf-8")
-        document = lake.write(f"{folder}report.json", report.document(made).encode(), "application/json")
-        return dg.MaterializeResult(metadata=_report_metadata(made, lake, html, document))
 
-    return daily_report
+
+def _report(
+    estate: Estate,
+    audits: Sequence[Audit],
+    day: date,
+    glue: GlueResource,
+    iceberg: IcebergResource,
+    lake: LakeResource,
+) -> dg.MaterializeResult[Any]:
+    days = days_until(day, report.TREND_DAYS)
+    runs = read_runs(iceberg, days)
+    torn = disagreements(iceberg, day, runs)
+    if torn:
+        raise dg.Failure(
+            description=f"{day}: {RESULTS} and {RUNS} disagree on {', '.join(torn)}, since a run died "
+            "between them; materialize these audits again",
+            allow_retries=False,
+        )
+    now = [found for table in sorted(estate.nouns) if (found := _snapshot(glue, estate, table, day))]
+    made = report.build(day, audits, runs, now, read_failures(iceberg, days))
+    folder = f"reports/snapshot_date={day.isoformat()}/"
+    html = lake.write(f"{folder}report.html", page.render(made).encode(), "text/html; charset=utf-8")
+    document = lake.write(f"{folder}report.json", report.document(made).encode(), "application/json")
+    return dg.MaterializeResult(asset_key=DAILY_REPORT, metadata=_report_metadata(made, lake, html, document))
 
 
 def _report_metadata(made: report.Report, lake: LakeResource, html: str, document: str) -> Mapping[str, Any]:
@@ -307,7 +370,10 @@ def _report_metadata(made: report.Report, lake: LakeResource, html: str, documen
                 for line in made.violated
             ]
         ),
-        "not_audited": [line.id for line in made.lines if line.status is report.Status.NOT_AUDITED],
+        "not_audited": [line.id for line in made.having(report.Status.NOT_AUDITED)],
+        "not_judged": [line.id for line in made.having(report.Status.NOT_JUDGED)],
+        "misfits": {each.source.table: each.misfit_values for each in made.snapshots},
+        "undeclared": {each.source.table: each.undeclared for each in made.snapshots},
         "export_ids": sorted({source.export_id for source in made.sources}),
         "item_count": sum(source.item_count for source in made.sources),
         "estimated_cost_usd": round(made.dollars, 6),

@@ -12,7 +12,8 @@ HEIGHT = 48
 
 @dataclass(frozen=True)
 class Bar:
-    """One day. ``kind`` is ``gap`` (not audited), ``none`` (no violation), ``allowed`` or ``violated``."""
+    """One day. ``kind`` is ``gap`` (not audited), ``not_judged`` (not on all rows), ``none`` (no violation),
+    ``allowed`` or ``violated``."""
 
     kind: str
     x: float
@@ -51,6 +52,9 @@ def _bar(index: int, point: Point, top: int) -> Bar:
     if point.violations is None:
         return Bar("gap", x, HEIGHT, 0, f"{day}: not audited")
     number = f"{day}: {point.violations:,}"
+    if point.status is Status.NOT_JUDGED:
+        height = _height(point.violations, top)
+        return Bar("not_judged", x, HEIGHT - height, height, f"{number}, not all rows could be judged")
     if not point.violations:
         return Bar("none", x, HEIGHT - 2, 2, number)
     height = _height(point.violations, top)

@@ -1,6 +1,6 @@
 """What an audit is: one SQL file with a front matter, read and checked before anything runs.
 
-An audit file is SQL that Athena's console takes as it is. Its front matter is YAML in the leading comment::
+An audit file is Athena's SQL but for its named parameters. Its front matter is YAML in the leading comment::
 
     -- ---
     -- id: consent.missing
@@ -20,7 +20,7 @@ The query returns the violating rows as ``subject``, ``row_key`` and ``reason``.
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -58,6 +58,10 @@ class Audit:
     def asset_name(self) -> str:
         """The last part of the asset key: ``consent.missing`` is the asset ``audit/consent_missing``."""
         return self.id.replace(".", "_")
+
+    def reads(self, table: str, columns: Collection[str]) -> frozenset[str]:
+        """Which of ``columns`` of ``table`` the query may read; rather one too many than one too few."""
+        return query.columns_read(self.sql, table, columns) if table in self.tables else frozenset()
 
     def statement(self, snapshot_date: date, as_of: datetime) -> tuple[str, list[str]]:
         """The query as Athena takes it, with its ``ExecutionParameters``: SQL literals, one for each ``?``.

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Protocol, TypeVar
@@ -11,8 +10,8 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 
 from privacy_assets.audit.definition import Audit
-from privacy_assets.audit.results import COLUMNS, Finding, Query, Source
-from privacy_assets.masking import mask, scrub
+from privacy_assets.audit.results import COLUMNS, Failed, Finding, Outcome, Query, Snapshot, shortened
+from privacy_assets.masking import DOTS, mask, scrub
 
 AT_ONCE = 16
 """Queries in flight. Athena's smallest default quota is 20 an account and region, of queries that run or wait
@@ -31,39 +30,20 @@ class Engine(Protocol[Q]):
     def batches(self, result: Q) -> Iterator[pa.RecordBatch]: ...
 
 
-@dataclass(frozen=True)
-class Failed:
-    """An audit that could not be run, and why; nothing in the reason is a value of the data."""
-
-    audit: Audit
-    reason: str
-
-    def __str__(self) -> str:
-        return f"audit {self.audit.id} ({self.audit.path.name}): {self.reason}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a day's audits."""
-
-    findings: tuple[Finding, ...]
-    failures: tuple[Failed, ...]
-
-
 def run_audits(
     engine: Engine[Q],
     audits: Iterable[Audit],
     day: date,
-    sources: Mapping[str, Source],
+    snapshots: Mapping[str, Snapshot],
     output: Callable[[Audit], str],
     query_failed: type[Exception],
 ) -> Outcome:
-    """Run the queries of ``audits`` on the snapshots of ``day`` (``sources`` by table), concurrently.
+    """Run the queries of ``audits`` on the snapshots of ``day`` (by table), concurrently.
 
     ``output`` is where an audit's raw result goes. ``query_failed`` is how the engine says that a query is
     wrong, with ``query_id`` and ``reason``; any other error is no audit's fault and is raised.
     """
-    run = partial(_run, engine, day, sources, output, query_failed)
+    run = partial(_run, engine, day, snapshots, output, query_failed)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="audit") as pool:
         try:
             ended = list(pool.map(run, audits))
@@ -79,38 +59,50 @@ def run_audits(
 def _run(
     engine: Engine[Q],
     day: date,
-    sources: Mapping[str, Source],
+    snapshots: Mapping[str, Snapshot],
     output: Callable[[Audit], str],
     query_failed: type[Exception],
     audit: Audit,
 ) -> Finding | Failed:
-    read = tuple(sources[table] for table in audit.tables)
+    read = tuple(snapshots[table].source for table in audit.tables)
+    unread = tuple(each for table in audit.tables for each in snapshots[table].unread(audit))
     sql, parameters = audit.statement(day, max(source.export_time for source in read))
     audited_at = datetime.now(UTC).replace(microsecond=0)
     try:
         query = engine.execute(sql, parameters, output_location=output(audit))
     except query_failed as error:
         reason = without_values(getattr(error, "reason", str(error)), sql)
-        return Failed(audit, f"{reason} [Athena query {getattr(error, 'query_id', 'unknown')}]")
+        return Failed(audit, audited_at, f"{reason} [Athena query {getattr(error, 'query_id', 'unknown')}]")
     missing = [column for column in COLUMNS if column not in engine.columns(query).names]
     if missing:
         expected = ", ".join(COLUMNS)
-        return Failed(audit, f"returns no column {', '.join(missing)}; expected {expected}")
-    return Finding(audit, read, query, audited_at, partial(engine.batches, query))
+        return Failed(audit, audited_at, f"returns no column {', '.join(missing)}; expected {expected}")
+    return Finding(audit, read, query, audited_at, partial(engine.batches, query), unread)
 
 
-_QUOTED = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*)\"|`([^`]*)`")
+# A quote that never ends hides all that follows it.
+_QUOTED = re.compile(r"'((?:[^']|'')*+)(?:'|$)|\"([^\"]*+)(?:\"|$)|`([^`]*+)(?:`|$)")
+_OF_THE_STATEMENT = re.compile(r"\bline \d+:\d+")
+_READ = 10_000
+"""Characters of an engine's reason that are read; what comes after them is dropped."""
+_TOLD = 1_000
 
 
 def without_values(reason: str, sql: str) -> str:
     """An engine's words about a failed query, on one line, without values of the data.
 
     A cast that fails quotes the value it failed on. What stands in quotes is kept where the SQL says it too.
+    A reason that names no line of the statement is about the data, which it may end with unquoted
+    (``INVALID_CAST_ARGUMENT: Value cannot be cast to date: …``): what follows its second colon is hidden.
     """
+    reason = " ".join(reason[:_READ].split())
+    if not _OF_THE_STATEMENT.search(reason):
+        parts = reason.split(": ", 2)
+        reason = ": ".join([*parts[:2], *([DOTS] if len(parts) > 2 else [])])
 
     def kept(match: "re.Match[str]") -> str:
         inner = next((group for group in match.groups() if group is not None), "")
         quote = match.group()[0]
         return match.group() if inner and inner in sql else f"{quote}{mask(inner)}{quote}"
 
-    return scrub(_QUOTED.sub(kept, " ".join(reason.split())))
+    return shortened(scrub(_QUOTED.sub(kept, reason)), _TOLD)

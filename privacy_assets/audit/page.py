@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Template
 
 from privacy_assets.audit.chart import HEIGHT, chart
-from privacy_assets.audit.report import TREND_DAYS, Report, Status, rows_query
+from privacy_assets.audit.report import TREND_DAYS, Report, Status, loss_words, rows_query
 from privacy_assets.page import template
 
 _SAMPLE_ROWS = 10  # enough to see what kind of thing it is; the JSON document has twenty
@@ -15,7 +15,9 @@ _SAMPLE_ROWS = 10  # enough to see what kind of thing it is; the JSON document h
 def render(report: Report) -> str:
     """The page of ``report``."""
     return _template().render(
-        report=report, charts={line.id: chart(line.trend, line.threshold) for line in report.lines}
+        report=report,
+        losses=loss_words(report),
+        charts={line.id: chart(line.trend, line.threshold) for line in report.lines},
     )
 
 

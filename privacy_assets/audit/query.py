@@ -4,12 +4,18 @@ Athena has the last word on whether the SQL is right; what is checked here is wh
 what would otherwise show only at night.
 """
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from privacy_assets.audit.errors import AuditError
 from privacy_assets.audit.lexer import Kind, LexError, Token, tokens
 
 PARAMETERS = ("snapshot_date", "as_of")
+
+_ENDS_FROM = frozenset(
+    {"WHERE", "GROUP", "HAVING", "ORDER", "WINDOW", "UNION", "EXCEPT", "INTERSECT", "LIMIT"}
+)
+_NO_ALIAS = frozenset({"WHERE", "HAVING", "ON", "USING", "UNION", "EXCEPT", "INTERSECT"})
 
 _PAIRS = {")": "(", "]": "["}
 _WRITES = frozenset(
@@ -47,6 +53,57 @@ def read(path: Path, body: str, first_line: int, tables: tuple[str, ...]) -> str
     _refuse_parameters(path, found)
     _refuse_unread(path, found, tables)
     return body[:end].strip()
+
+
+def columns_read(sql: str, table: str, columns: Collection[str]) -> frozenset[str]:
+    """Which of ``columns`` of ``table`` a query may read: all that it names anywhere, or all of them where it
+    reads the table without naming its columns (``*``, ``TABLE t``, ``t AS a (b, c)``, a natural join).
+
+    A column that is named but belongs to another table counts too: better one too many than one too few.
+    """
+    found = list(tokens(sql))
+    named = {_name(token) for token in found}
+    if any(_unnamed(found, place, table) for place in range(len(found))):
+        return frozenset(columns)
+    return frozenset(column for column in columns if column in named)
+
+
+def _name(token: Token) -> str:
+    """The identifier that a token is, as the catalog has it; empty for what is none."""
+    if token.kind is Kind.QUOTED:
+        return token.text[1:-1].replace('""', '"').lower()
+    return token.text.lower() if token.kind is Kind.WORD else ""
+
+
+def _unnamed(found: Sequence[Token], place: int, table: str) -> bool:
+    """Whether the token at ``place`` begins to read ``table`` without naming its columns."""
+    token = found[place]
+    before = found[place - 1] if place else None
+    if token.word == "NATURAL":
+        return True
+    if token.text == "*" and before is not None:
+        selects = before.word in ("SELECT", "DISTINCT", "ALL") or before.text in (",", ".")
+        return selects and table in _sources(found, place)
+    if _name(token) != table:
+        return False
+    if before is not None and before.word == "TABLE":
+        return True
+    after = [each for each in found[place + 1 : place + 4] if each.word != "AS"]
+    alias, bracket = after[0] if after else token, after[1] if len(after) > 1 else token
+    return bracket.text == "(" and bool(_name(alias)) and alias.word not in _NO_ALIAS
+
+
+def _sources(found: Sequence[Token], star: int) -> set[str]:
+    """The names in the FROM that the ``*`` at ``star`` belongs to, those of its subqueries too."""
+    depth, inside, names = 0, False, set()
+    for token in found[star + 1 :]:
+        depth += (token.text == "(") - (token.text == ")")
+        if depth < 0 or (depth == 0 and inside and token.word in _ENDS_FROM):
+            break
+        inside = inside or (depth == 0 and token.word == "FROM")
+        if inside:
+            names.add(_name(token))
+    return names
 
 
 def _refuse_other_than_select(path: Path, found: list[Token]) -> None:
@@ -97,7 +154,7 @@ def _refuse_parameters(path: Path, found: list[Token]) -> None:
 
 
 def _refuse_unread(path: Path, found: list[Token], tables: tuple[str, ...]) -> None:
-    names = {token.text.strip('"').lower() for token in found if token.kind in (Kind.WORD, Kind.QUOTED)}
+    names = {_name(token) for token in found}
     for table in tables:
         if table not in names:
             what = f"the query doesn't name the table {table}"

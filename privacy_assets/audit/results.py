@@ -1,8 +1,9 @@
 """What audits found: the two Iceberg tables it is kept in, and how a day's findings are written and read.
 
 ``audit_results`` holds every violating row; ``audit_runs`` one row per audit and day, with the count, the
-query that made it and a masked sample. A day without a row in ``audit_runs`` was not audited, which is not a
-day without violations.
+query that made it and a masked sample. ``audit_failures`` holds the audits that could not be run when last
+they were to. A day without a row in ``audit_runs``, or with one in ``audit_failures``, was not audited, which
+is not a day without violations.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,10 +19,15 @@ from privacy_assets.masking import mask, scrub
 
 RESULTS = "audit_results"
 RUNS = "audit_runs"
+FAILURES = "audit_failures"
 PARTITION_BY = ("snapshot_date", "audit_id")
 COLUMNS = ("subject", "row_key", "reason")
 """What an audit's query returns, one row per violation."""
 SAMPLE_ROWS = 20
+TEXT_LIMIT = 4096
+"""Characters of a subject, key or reason that are kept; DynamoDB's keys have at most 2,048 bytes."""
+REASON_LIMIT = 500
+"""Characters of a reason that are shown: it is a sentence."""
 
 RESULTS_SCHEMA = pa.schema(
     [
@@ -67,6 +73,19 @@ RUNS_SCHEMA = pa.schema(
         ("milliseconds", pa.int64()),
         ("audited_at", _INSTANT),
         ("sample", pa.list_(pa.struct([(column, pa.string()) for column in COLUMNS]))),
+        (
+            "unread",
+            pa.list_(pa.struct([("table", pa.string()), ("column", pa.string()), ("values", pa.int64())])),
+        ),
+    ]
+)
+FAILURES_SCHEMA = pa.schema(
+    [
+        ("audit_id", pa.string()),
+        ("snapshot_date", pa.date32()),
+        ("reason", pa.string()),
+        ("sql_sha256", pa.string()),
+        ("failed_at", _INSTANT),
     ]
 )
 
@@ -79,6 +98,43 @@ class Source:
     export_id: str
     export_time: datetime
     item_count: int
+
+
+@dataclass(frozen=True)
+class Unread:
+    """How many values of a column could not be read, since they don't fit its declared type."""
+
+    table: str
+    column: str
+    values: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot as the catalog has it: what it was typed from, and what typing could not make sense of.
+
+    ``misfits`` counts values by column, ``undeclared`` rows by attribute. ``misfit_threshold`` misfits are
+    allowed.
+    """
+
+    source: Source
+    misfits: Mapping[str, int] = field(default_factory=dict)
+    undeclared: Mapping[str, int] = field(default_factory=dict)
+    misfit_threshold: int = 0
+
+    @property
+    def misfit_values(self) -> int:
+        """How many values did not fit their column."""
+        return sum(self.misfits.values())
+
+    def unread(self, audit: Audit) -> tuple[Unread, ...]:
+        """What an audit reads and can't judge: nothing as long as all misfits are within the threshold."""
+        if self.misfit_values <= self.misfit_threshold:
+            return ()
+        table = self.source.table
+        return tuple(
+            Unread(table, name, self.misfits[name]) for name in sorted(audit.reads(table, self.misfits))
+        )
 
 
 @dataclass(frozen=True)
@@ -112,11 +168,23 @@ class AuditRun:
     milliseconds: int
     audited_at: datetime
     sample: tuple[Sample, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    """What it could not judge, the largest number first; allowed misfits are left out."""
+
+    @property
+    def violated(self) -> bool:
+        """Whether the rule is broken: more violations than its threshold allows."""
+        return self.violations > self.threshold
 
     @property
     def passed(self) -> bool:
-        """Whether the rule held: no more violations than its threshold allows."""
-        return self.violations <= self.threshold
+        """Whether the rule held: not broken, and all that it reads could be read."""
+        return not self.violated and not self.unread
+
+    @property
+    def unread_values(self) -> int:
+        """How many values it could not judge."""
+        return sum(each.values for each in self.unread)
 
     @property
     def export_id(self) -> str:
@@ -171,6 +239,7 @@ class Finding:
     query: Query
     audited_at: datetime
     rows: Callable[[], Iterable[pa.RecordBatch]]
+    unread: tuple[Unread, ...] = ()
     violations: int = field(default=0, init=False)
     _sample: pa.Table = field(default=None, init=False)
 
@@ -187,7 +256,7 @@ class Finding:
             "severity": pa.scalar(self.audit.severity.value),
         }
         for batch in self.rows():
-            found = {column: pc.cast(batch.column(column), pa.string()) for column in COLUMNS}
+            found = {column: _cut(pc.cast(batch.column(column), pa.string())) for column in COLUMNS}
             self.violations += batch.num_rows
             self._keep(pa.table(found))
             found |= {name: pa.repeat(value, batch.num_rows) for name, value in constants.items()}
@@ -223,22 +292,72 @@ class Finding:
             milliseconds=query.milliseconds,
             audited_at=self.audited_at,
             sample=tuple(masked(**row) for row in rows),
+            unread=tuple(sorted(self.unread, key=lambda each: (-each.values, each.table, each.column))),
         )
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An audit that could not be run, and why; nothing in the reason is a value of the data."""
+
+    audit: Audit
+    failed_at: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return f"audit {self.audit.id} ({self.audit.path.name}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a day's audits."""
+
+    findings: tuple[Finding, ...]
+    failures: tuple[Failed, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """That an audit could not be run on a day, as it was recorded."""
+
+    audit_id: str
+    snapshot_date: date
+    reason: str
+    sql_sha256: str
+    failed_at: datetime
 
 
 def masked(subject: str | None, row_key: str | None, reason: str | None) -> Sample:
     """A violating row as it may be shown."""
-    return Sample(mask(subject), mask(row_key), scrub(reason, [subject, row_key]))
+    return Sample(mask(subject), mask(row_key), shortened(scrub(reason, [subject, row_key]), REASON_LIMIT))
 
 
-def record(store: TableStore, day: date, findings: Sequence[Finding]) -> list[AuditRun]:
+def shortened(text: str, limit: int) -> str:
+    """``text`` with at most ``limit`` characters, the last of them an ellipsis where it was longer."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _cut(texts: pa.Array) -> pa.Array:
+    """``shortened`` to the limit of what is kept, for a column."""
+    short = pc.binary_join_element_wise(pc.utf8_slice_codeunits(texts, 0, TEXT_LIMIT - 1), "…", "")
+    return pc.if_else(pc.greater(pc.utf8_length(texts), TEXT_LIMIT), short, texts)
+
+
+def record(
+    store: TableStore, day: date, findings: Sequence[Finding], failures: Sequence[Failed] = ()
+) -> list[AuditRun]:
     """Write the findings of ``day`` in the place of what the same audits found before; answers their runs.
 
     ``audit_results`` changes in one commit and ``audit_runs`` in one after it: a run killed before the first
     leaves the old findings, one killed between them counts that disagree, which ``disagreements`` tells.
+    What failed is recorded beside: what these audits found before stays, and no longer counts.
     """
-    if not findings:
-        return []
+    runs = _record_findings(store, day, findings) if findings else []
+    _record_failures(store, day, [finding.audit.id for finding in findings], failures)
+    return runs
+
+
+def _record_findings(store: TableStore, day: date, findings: Sequence[Finding]) -> list[AuditRun]:
     where: dict[str, list[Any]] = {
         "snapshot_date": [day],
         "audit_id": [finding.audit.id for finding in findings],
@@ -250,6 +369,30 @@ def record(store: TableStore, day: date, findings: Sequence[Finding]) -> list[Au
     rows = pa.RecordBatch.from_pylist([_row(run) for run in runs], schema=RUNS_SCHEMA)
     store.replace(RUNS, where, lambda: [rows])
     return runs
+
+
+def _record_failures(
+    store: TableStore, day: date, succeeded: Sequence[str], failures: Sequence[Failed]
+) -> None:
+    """Put ``failures`` in the place of earlier ones of all audits that ran; mostly there are neither."""
+    ran = [*succeeded, *(failed.audit.id for failed in failures)]
+    store.ensure(FAILURES, FAILURES_SCHEMA, PARTITION_BY[:1])
+    where: dict[str, list[Any]] = {"snapshot_date": [day], "audit_id": ran}
+    if not failures and not store.read(FAILURES, ["audit_id"], where).num_rows:
+        return
+    rows = [
+        asdict(Failure(each.audit.id, day, each.reason, each.audit.sha256, each.failed_at))
+        for each in failures
+    ]
+    store.replace(FAILURES, where, lambda: [pa.RecordBatch.from_pylist(rows, schema=FAILURES_SCHEMA)])
+
+
+def read_failures(store: TableStore, days: Collection[date]) -> list[Failure]:
+    """The audits of ``days`` that could not be run, ordered by day and id."""
+    store.ensure(FAILURES, FAILURES_SCHEMA, PARTITION_BY[:1])
+    rows = store.read(FAILURES, FAILURES_SCHEMA.names, {"snapshot_date": list(days)}).to_pylist()
+    found = [Failure(**{**row, "failed_at": row["failed_at"].astimezone(UTC)}) for row in rows]
+    return sorted(found, key=lambda failure: (failure.snapshot_date, failure.audit_id))
 
 
 def read_runs(store: TableStore, days: Collection[date]) -> list[AuditRun]:
@@ -288,5 +431,6 @@ def _run(row: Mapping[str, Any]) -> AuditRun:
             "sources": sources,
             "audited_at": row["audited_at"].astimezone(UTC),
             "sample": tuple(Sample(**sample) for sample in row["sample"] or ()),
+            "unread": tuple(Unread(**each) for each in row["unread"] or ()),
         }
     )

@@ -75,7 +75,8 @@ class Stages:
 
 
 def demo(request: Request) -> int:
-    """Run the demo and print what it found; the exit code: 0, or 1 when it is not what was planted.
+    """Run the demo and print what it found; the exit code: 0, or 1 when it is not what was
+    planted or an audit could not be run.
 
     Raises UserError for wrong input or a directory in use, and with the reason of a failed run, SettingError
     for a setting that is none.
@@ -93,11 +94,11 @@ def demo(request: Request) -> int:
     console = Console(stderr=True, highlight=False)
     with console.status("starting AWS and Dagster on this machine") as status:
         found, scanned = _run(request, nights, plan, Stages(console, status))
-    surprises = [*found.surprises, *(scanned.surprises if scanned else ())]
-    _print(found, scanned, surprises, console, as_json=request.as_json)
+    wrong = [*found.failures, *found.surprises, *(scanned.surprises if scanned else ())]
+    _print(found, scanned, wrong, console, as_json=request.as_json)
     if request.keep:
         console.print(kept(request.state), soft_wrap=True, markup=False)
-    return 1 if surprises else 0
+    return 1 if wrong else 0
 
 
 def kept(state: Path) -> str:
@@ -112,7 +113,7 @@ def kept(state: Path) -> str:
 def _print(
     found: "Findings",
     scanned: "Scanned | None",
-    surprises: Sequence[str],
+    wrong: Sequence[str],
     console: Console,
     *,
     as_json: bool,
@@ -128,9 +129,9 @@ def _print(
         print_table(found, out)
         if scanned is not None:
             print_scan(scanned, out, short)
-    for line in surprises:
+    for line in wrong:
         console.print(f"[red]✗[/red] {line}", soft_wrap=True)
-    if found.expected is not None and not surprises:
+    if found.expected is not None and not wrong:
         console.print("[green]✓[/green] exactly what was planted was found, on every night and in the bucket")
 
 
@@ -193,14 +194,16 @@ def _nights(
     whole.begin(mornings(nights))
     stages.now("waiting for the schedule")
     alive = whole.children.check
-    follow(nights, stages.night, alive, LONGEST_SILENCE)
-    happened = accident(table, stages.now, stages.done, alive)
+    audited = follow(nights, stages.night, alive, LONGEST_SILENCE)
+    failures = [run.failure for run in audited if run.failure]
+    # What a user brings is not deleted from, not even for show.
+    happened = accident(table, stages.now, stages.done, alive) if plan else None
     job = scans.follow(stages.now, alive, LONGEST_SILENCE) if made else None
     if job is not None:
         stages.done(f"scan of s3://{BUCKET}: {job['total_findings']:,} findings")
     stages.now("reading what was found")
     reports = request.state / "reports"
-    found = read_findings(nights, reports, plan.expected if plan else None, happened)
+    found = read_findings(nights, reports, plan.expected if plan else None, happened, failures)
     return found, scans.read(job, made, reports) if job and made else None
 
 

@@ -27,7 +27,12 @@ SHOWN = 3
 BESIDE_REGULATION, LEAST_REGULATION = 48, 20
 """Characters of a line that the columns but audit and regulation take."""
 SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
-STATUS_STYLES = {"passed": "green", "violated": "red", "not_audited": "bold yellow"}
+STATUS_STYLES = {
+    "passed": "green",
+    "violated": "red",
+    "not_audited": "bold yellow",
+    "not_judged": "bold yellow",
+}
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,14 @@ class Night:
 @dataclass(frozen=True)
 class Findings:
     """All nights, oldest first. ``expected`` is what was planted, None when nobody knows; ``accident`` tells
-    of the records that were deleted.
+    of the records that were deleted, where some were; ``failures`` are the reasons of runs that failed since
+    an audit could not be run.
     """
 
     nights: Sequence[Night]
     expected: Mapping[date, RowKeys] | None
-    accident: Accident
+    accident: Accident | None = None
+    failures: Sequence[str] = ()
 
     @property
     def last(self) -> Night:
@@ -61,7 +68,7 @@ class Findings:
         """A line for each audit of each night that did not find exactly what was planted, and for records
         that did not come back.
         """
-        lines = list(self.accident.surprises)
+        lines = list(self.accident.surprises) if self.accident else []
         if self.expected is None:
             return lines
         return [
@@ -77,6 +84,7 @@ class Findings:
 
     def document(self) -> dict[str, Any]:
         """What ``--json`` prints."""
+        report = self.last.report
         return {
             "snapshot_date": self.last.date.isoformat(),
             "records": self.last.report["item_count"],
@@ -89,8 +97,11 @@ class Findings:
                 {name: audit[name] for name in ("id", "status", "violations", "severity")}
                 for audit in self.last.report["audits"]
             ],
-            "archive": asdict(self.accident),
+            **({"archive": asdict(self.accident)} if self.accident else {}),
             "report": {"html": str(self.last.html), "json": str(self.last.json)},
+            "verdict": report["verdict"]["text"],
+            "snapshots": report["snapshots"],
+            "reasons": {audit["id"]: audit["reason"] for audit in report["audits"] if audit["reason"]},
         }
 
 
@@ -109,6 +120,8 @@ def _surprises(night: Night, expected: RowKeys) -> Iterator[str]:
         wrong = []
         if name not in told or told[name]["status"] == "not_audited":
             wrong.append("was not audited")
+        elif told[name]["status"] == "not_judged":
+            wrong.append("could not be judged on all rows")
         elif told[name]["violations"] != len(planted):
             wrong.append(f"reported {told[name]['violations']:,}, planted {len(planted):,}")
         if len(found) != len(set(found)):
@@ -127,7 +140,11 @@ def _named(what: str, keys: set[str]) -> list[str]:
 
 
 def read_findings(
-    nights: Sequence[date], reports: Path, expected: Mapping[date, RowKeys] | None, accident: Accident
+    nights: Sequence[date],
+    reports: Path,
+    expected: Mapping[date, RowKeys] | None,
+    accident: Accident | None = None,
+    failures: Sequence[str] = (),
 ) -> Findings:
     """Copy every night's report below ``reports`` and read what the audits wrote."""
     lake = LakeResource(bucket=settings.LAKE_BUCKET.value())
@@ -139,8 +156,8 @@ def read_findings(
     if expected is not None:
         for row in athena.fetch(athena.execute(ROW_KEYS)).to_pylist():
             row_keys[row["snapshot_date"]][row["audit_id"]].append(row["row_key"])
-    read = [_night(lake, night, reports, row_keys[night]) for night in nights]
-    return Findings(read, expected, accident)
+    found = [_night(lake, night, reports, row_keys[night]) for night in nights]
+    return Findings(found, expected, accident, failures)
 
 
 def _night(lake: LakeResource, night: date, reports: Path, row_keys: Mapping[str, Sequence[str]]) -> Night:
@@ -184,8 +201,26 @@ def print_table(found: Findings, console: Console) -> None:
             *([Text(_cut(audit["regulation"], room))] if room >= LEAST_REGULATION else []),
         )
     console.print(table)
+    console.print(f"{report['verdict']['text']}.", soft_wrap=True, highlight=False, markup=False)
+    for line in _reasons(report):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     for name, path in (("report", found.last.html), ("as JSON", found.last.json)):
         console.print(f"{name + ':':8} {short(path)}", soft_wrap=True, highlight=False)
+
+
+def _reasons(report: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps the last night from being judged: what each snapshot lost, and why an audit was not run."""
+    for snapshot in report["snapshots"]:
+        for what, counts in (
+            ("could not be read", snapshot["misfits"]),
+            ("not in estate.yaml", snapshot["undeclared"]),
+        ):
+            if counts:
+                listed = ", ".join(f"{name} {number:,}" for name, number in counts.items())
+                yield f"  {snapshot['table']}: {what}: {listed}"
+    for audit in report["audits"]:
+        if audit["status"] == "not_audited":
+            yield f"  {audit['id']}: {audit['reason'] or 'not audited'}"
 
 
 def _cut(text: str, room: int) -> str:

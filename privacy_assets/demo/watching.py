@@ -4,17 +4,20 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster._core.scheduler.instigation import InstigatorTick, InstigatorType, TickStatus
 
+from privacy_assets.audit.assets import DAILY_REPORT
 from privacy_assets.errors import UserError
 from privacy_assets.jobs import DAILY_AUDIT, NIGHTLY_EXPORTS
 
 POLL_SECONDS, TICKS_SECONDS = 0.7, 4.0
 SENSOR_STUMBLES = 3
+SLOW_SECONDS = 15.0
+"""Seconds without anything new after which it is said how long it has been so."""
 PARTITION_TAG = "dagster/partition"
 FAILED = (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 ENDED = (*FAILED, DagsterRunStatus.SUCCESS)
@@ -24,20 +27,29 @@ class RunFailed(UserError):  # noqa: N818  # it is the run that failed
     """A run of a night failed; the message is the run's own reason."""
 
 
+class Audited(NamedTuple):
+    """A night's run that made its report; ``failure`` is why it failed all the same, or empty."""
+
+    run_id: str
+    failure: str = ""
+
+
 class Tell(Protocol):
     """Where progress goes: a night, what it does now, and whether it is done."""
 
     def __call__(self, night: date, doing: str, *, done: bool = False) -> None: ...
 
 
-def follow(nights: Sequence[date], tell: Tell, alive: Callable[[], None], patience: float) -> list[str]:
-    """Wait until the audit of every night has succeeded; the ids of the runs that did.
+def follow(nights: Sequence[date], tell: Tell, alive: Callable[[], None], patience: float) -> list[Audited]:
+    """Wait until every night has its report; the runs that made them, some of which failed since an audit
+    could not be run.
 
     ``alive`` raises when a process that is needed has ended. ``patience`` is how many seconds may pass
-    without anything new. Raises RunFailed with the reason of the first run, schedule or sensor that failed.
+    without anything new. Raises RunFailed with the reason of the first run that failed without a report, and
+    of a schedule or sensor that failed.
     """
     left = {night.isoformat(): night for night in nights}
-    audits: list[str] = []
+    audited: list[Audited] = []
     said: dict[str, str] = {}
     with DagsterInstance.get() as instance:
         until, look_at_ticks = time.monotonic() + patience, 0.0
@@ -49,20 +61,33 @@ def follow(nights: Sequence[date], tell: Tell, alive: Callable[[], None], patien
             for run in _runs(instance, list(left)):
                 key = run.tags[PARTITION_TAG]
                 if run.status in FAILED:
-                    raise RunFailed(f"{run.job_name} of {key}: {reason(instance, run.run_id)}")
+                    why = f"{run.job_name} of {key}: {reason(instance, run.run_id)}"
+                    if not _reported(instance, run):
+                        raise RunFailed(why)
+                    audited.append(Audited(run.run_id, why))
+                    tell(left.pop(key), "audited in part", done=True)
+                    continue
                 doing = _doing(instance, run)
                 if said.get(key) != doing:
                     said[key] = doing
                     until = time.monotonic() + patience
                     tell(left[key], doing)
+                elif (silent := time.monotonic() - until + patience) > SLOW_SECONDS:
+                    tell(left[key], f"{doing} for {silent:.0f} s; given up after {patience:.0f} s of silence")
                 if run.job_name == DAILY_AUDIT and run.status == DagsterRunStatus.SUCCESS:
                     tell(left.pop(key), "audited", done=True)
-                    audits.append(run.run_id)
+                    audited.append(Audited(run.run_id))
             if time.monotonic() > until:
                 waiting = ", ".join(f"{key} ({said.get(key, 'not started')})" for key in left)
                 raise RunFailed(f"nothing happened for {patience:g} s; waiting for {waiting}")
             time.sleep(POLL_SECONDS)
-    return audits
+    return audited
+
+
+def _reported(instance: DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run made the day's report before it failed."""
+    made = instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
+    return any(record.asset_key == DAILY_REPORT for record in made)
 
 
 def _runs(instance: DagsterInstance, keys: Sequence[str]) -> Iterator[dg.DagsterRun]:

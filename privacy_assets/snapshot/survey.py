@@ -1,7 +1,8 @@
 """What the survey of a typed snapshot found, and what may be told of it."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from privacy_assets.masking import mask
@@ -25,6 +26,19 @@ class Survey:
     def misfit_values(self) -> int:
         """How many values did not fit their column."""
         return sum(self.misfits.values())
+
+
+def parameters(survey: Survey, column_name: Callable[[str], str]) -> dict[str, str]:
+    """The survey as it is kept with the snapshot's partition: misfits by column, undeclared attributes."""
+    misfits = {column_name(attribute): number for attribute, number in sorted(survey.misfits.items())}
+    return {"misfits": json.dumps(misfits), "undeclared": json.dumps(shown_counts(survey.undeclared))}
+
+
+def kept_counts(parameters: Mapping[str, str]) -> tuple[dict[str, int], dict[str, int]] | None:
+    """Misfits by column and rows by undeclared attribute; None when no survey is kept with the partition."""
+    if "misfits" not in parameters or "undeclared" not in parameters:
+        return None
+    return json.loads(parameters["misfits"]), json.loads(parameters["undeclared"])
 
 
 def read_survey(rows: Iterable[Mapping[str, object]]) -> Survey:

@@ -3,7 +3,7 @@
 import io
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -80,6 +80,7 @@ class House:
     name: str
     folder: Path
     instance: dg.DagsterInstance
+    estate: Estate = ESTATE
 
     def __post_init__(self) -> None:
         self.lake = LakeResource(bucket=f"lake-{self.name}")
@@ -98,7 +99,14 @@ class House:
         for name, text in audits.items():
             (self.folder / f"{name}.sql").write_text(text)
 
-    def snapshot(self, rows: int, export_id: str = "e1", day: str = DAY) -> None:
+    def snapshot(
+        self,
+        rows: int,
+        export_id: str = "e1",
+        day: str = DAY,
+        misfits: Mapping[str, int] | None = None,
+        undeclared: Mapping[str, int] | None = None,
+    ) -> None:
         """A typed snapshot of ``rows`` rows, the first of them Jane Doe's."""
         table = pa.table(
             {
@@ -115,11 +123,12 @@ class House:
         self.glue.ensure_table("privacy_logs", COLUMNS, KEYS, location, "parquet")
         end = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
         parameters = {"export_id": export_id, "export_time": end.isoformat(), "item_count": str(rows)}
+        parameters |= {"misfits": json.dumps(misfits or {}), "undeclared": json.dumps(undeclared or {})}
         self.glue.point("privacy_logs", [day], self.lake.uri(folder), COLUMNS, "parquet", parameters)
 
     def materialize(self, *keys: dg.AssetKey, day: str = DAY) -> dg.ExecuteInProcessResult:
         """Materialize the audits and the report, or those of ``keys``."""
-        assets = audit_assets(ESTATE, load_audits(self.folder))
+        assets = audit_assets(self.estate, load_audits(self.folder))
         return dg.materialize(
             assets,
             selection=list(keys) or None,
@@ -163,6 +172,11 @@ def failure(result: dg.ExecuteInProcessResult, step: str) -> str:
     [event] = [event for event in result.get_step_failure_events() if event.step_key == step]
     data = event.step_failure_data
     return str(data.user_failure_data.description if data.user_failure_data else data.error)
+
+
+def report(house: House, day: str = DAY) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(house.lake.read(f"reports/snapshot_date={day}/report.json"))
+    return document
 
 
 def test_a_day_is_audited_and_reported(house: House) -> None:
@@ -231,11 +245,9 @@ def test_an_audit_alone_replaces_its_own_findings(house: House) -> None:
         ("a.some", "e1", "log-0000000002"),
     ]
     assert [check.asset_key for check in result.get_asset_check_evaluations()] == [ASSETS["a.all"]]
-    report = json.loads(house.lake.read(f"reports/snapshot_date={DAY}/report.json"))
-    assert [line["stale"] for line in report["audits"]] == [False] * 3
+    assert [line["stale"] for line in report(house)["audits"]] == [False] * 3
     assert house.materialize(DAILY_REPORT).success
-    report = json.loads(house.lake.read(f"reports/snapshot_date={DAY}/report.json"))
-    assert {line["id"]: line["stale"] for line in report["audits"]} == {
+    assert {line["id"]: line["stale"] for line in report(house)["audits"]} == {
         "a.all": False,
         "a.some": True,
         "a.none": True,
@@ -269,9 +281,47 @@ def test_one_audit_that_fails_takes_no_other_with_it(house: House) -> None:
     assert "audit a.narrow (narrow.sql): returns no column reason; expected subject, row_key, reason" in told
     assert "a.all" not in told
     done = {event.asset_key for event in result.get_asset_materialization_events()}
-    assert done == set(ASSETS.values())
+    assert done == {*ASSETS.values(), DAILY_REPORT}
     assert len(house.kept()) == 4
-    assert len(result.get_step_retry_events() if hasattr(result, "get_step_retry_events") else []) == 0
+    assert [event for event in result.all_events if event.is_step_up_for_retry] == []
+
+    made = {line["id"]: line for line in report(house)["audits"]}
+    assert {audit_id: line["status"] for audit_id, line in made.items()} == {
+        "a.all": "violated",
+        "a.broken": "not_audited",
+        "a.narrow": "not_audited",
+        "a.none": "passed",
+        "a.some": "passed",
+    }
+    assert "nowhere" in made["a.broken"]["reason"]
+    assert made["a.narrow"]["reason"] == "returns no column reason; expected subject, row_key, reason"
+    assert "returns no column reason" in house.lake.read(f"reports/snapshot_date={DAY}/report.html").decode()
+    failed = {
+        check.asset_key.to_user_string(): check
+        for check in result.get_asset_check_evaluations()
+        if check.asset_key not in ASSETS.values()
+    }
+    assert set(failed) == {"audit/a_broken", "audit/a_narrow"}
+    assert not failed["audit/a_narrow"].passed
+    assert failed["audit/a_narrow"].severity is dg.AssetCheckSeverity.ERROR
+    assert failed["audit/a_narrow"].partition == DAY
+    assert str(failed["audit/a_narrow"].description).startswith("not audited: returns no column reason")
+
+
+def test_what_an_audit_found_before_it_failed_does_not_count(house: House) -> None:
+    house.snapshot(2)
+    assert house.materialize().success
+    house.write(**{"a.all": sql("a.all", "SELECT nowhere AS subject FROM privacy_logs")})
+    assert not house.materialize().success
+    assert {line["id"]: line["status"] for line in report(house)["audits"]}["a.all"] == "not_audited"
+    house.snapshot(2, day="2026-02-01")
+    house.write(**{"a.all": AUDITS["a.all"]})
+    assert house.materialize(day="2026-02-01").success
+    [line] = [line for line in report(house, "2026-02-01")["audits"] if line["id"] == "a.all"]
+    assert [point["violations"] for point in line["trend"][-2:]] == [None, 2]
+    assert house.materialize(ASSETS["a.all"]).success
+    assert house.materialize(DAILY_REPORT).success
+    assert {line["id"]: line["status"] for line in report(house)["audits"]}["a.all"] == "violated"
 
 
 def test_without_a_snapshot_there_is_nothing_to_audit(house: House) -> None:
@@ -298,6 +348,78 @@ def test_a_snapshot_replaced_in_the_middle_is_not_believed(
     result = house.materialize(*ASSETS.values())
     assert failure(result, "audits") == "2026-01-31: a snapshot was replaced while it was audited; run again"
     assert house.kept() == before
+
+
+MESSAGES = (
+    "SELECT subject_id AS subject, log_id AS row_key, 'a message' AS reason "
+    "FROM privacy_logs WHERE snapshot_date = :snapshot_date AND message < ''"
+)
+
+
+def test_what_could_not_be_read_is_not_taken_for_innocent(house: House) -> None:
+    house.write(messages=sql("a.messages", MESSAGES, "critical"))
+    house.snapshot(4, misfits={"message": 3}, undeclared={"nickname": 2})
+    result = house.materialize()
+    assert result.success
+    made = report(house)
+    assert {line["id"]: line["status"] for line in made["audits"]} == {
+        "a.all": "violated",
+        "a.messages": "not_judged",
+        "a.none": "passed",
+        "a.some": "passed",
+    }
+    assert made["verdict"]["not_judged"] == 1
+    assert made["verdict"]["text"] == (
+        "1 of 4 rules is broken (1 high); 1 of 4 could not be judged on all rows; "
+        "3 values could not be read; 1 attribute is not in estate.yaml"
+    )
+    assert made["snapshots"] == [
+        {
+            "table": "privacy_logs",
+            "export_id": "e1",
+            "rows": 4,
+            "misfits": {"message": 3},
+            "misfit_threshold": 0,
+            "undeclared": {"nickname": 2},
+        }
+    ]
+    [check] = [
+        check
+        for check in result.get_asset_check_evaluations()
+        if check.asset_key == dg.AssetKey(["audit", "a_messages"])
+    ]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert check.description == (
+        "0 violations, 0 allowed; 3 values that this audit reads could not be read (message 3)"
+    )
+    html = house.lake.read(f"reports/snapshot_date={DAY}/report.html").decode()
+    assert "could not be read as their column&#39;s type (message 3); 0 allowed" in html
+    assert metadata(result, DAILY_REPORT)["not_judged"] == ["a.messages"]
+
+
+def test_misfits_within_the_threshold_are_allowed(house: House) -> None:
+    [table] = ESTATE.tables
+    house.estate = Estate(start=ESTATE.start, tables=(table.model_copy(update={"misfit_threshold": 3}),))
+    house.write(messages=sql("a.messages", MESSAGES))
+    house.snapshot(4, misfits={"message": 3})
+    assert house.materialize().success
+    assert {line["id"]: line["status"] for line in report(house)["audits"]}["a.messages"] == "passed"
+    assert report(house)["snapshots"][0]["misfits"] == {"message": 3}
+    house.snapshot(4, misfits={"message": 3, "log_id": 1})
+    assert house.materialize().success
+    assert {line["status"] for line in report(house)["audits"]} == {"violated", "not_judged"}
+
+
+def test_a_snapshot_that_was_not_surveyed_is_not_believed(house: House) -> None:
+    house.snapshot(1)
+    partition = house.glue.partition("privacy_logs", [DAY])
+    assert partition is not None
+    said = {name: value for name, value in partition.parameters.items() if name != "misfits"}
+    house.glue.point("privacy_logs", [DAY], partition.location, COLUMNS, "parquet", said)
+    assert failure(house.materialize(*ASSETS.values()), "audits") == (
+        "2026-01-31: nobody knows what the snapshot of privacy_logs lost in typing; "
+        "materialize snapshot/privacy_logs"
+    )
 
 
 def test_the_report_is_linked_and_opens(house: House) -> None:
@@ -343,7 +465,7 @@ def test_findings_that_were_torn_are_not_reported(house: House) -> None:
     assert house.materialize().success
     house.iceberg.replace(RESULTS, {"audit_id": ["a.some"]}, list)
     result = house.materialize(DAILY_REPORT)
-    assert failure(result, "audit__daily_report") == (
+    assert failure(result, "audits") == (
         "2026-01-31: audit_results and audit_runs disagree on a.some, since a run died between them; "
         "materialize these audits again"
     )
@@ -363,14 +485,14 @@ def test_athena_reads_the_findings(house: House) -> None:
 
 
 def test_an_asset_says_what_it_is(house: House) -> None:
-    [audits, report] = audit_assets(ESTATE, load_audits(house.folder))
+    [audits] = audit_assets(ESTATE, load_audits(house.folder))
     spec = audits.specs_by_key[ASSETS["a.all"]]
     assert [dep.asset_key.to_user_string() for dep in spec.deps] == ["snapshot/privacy_logs"]
     assert spec.group_name == "audit"
     assert list(spec.owners) == ["team:privacy"]
     assert spec.kinds == {"athena", "iceberg", "sql"}
     assert (spec.tags["severity"], spec.tags["regulation"]) == ("high", "GDPR_Art._6_1_a_7_1")
-    assert {dep.asset_key for dep in report.specs_by_key[DAILY_REPORT].deps} == set(ASSETS.values())
+    assert {dep.asset_key for dep in audits.specs_by_key[DAILY_REPORT].deps} == set(ASSETS.values())
 
 
 @pytest.mark.parametrize(

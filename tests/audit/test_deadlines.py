@@ -62,6 +62,11 @@ def requests(kind: str, answer: str) -> list[Row]:
         pair("ok: California", "US-CA", "2026-01-01 23:00:00", "2026-02-15 23:59:59"),  # a Sunday
         pair("bad: California", "us-ca ", "2026-01-01 00:00:00", "2026-02-16 00:00:00"),
         pair("bad: Virginia", "US-VA", "2026-01-01", "2026-02-10"),
+        pair("ok: the United Kingdom by its other code", "UK", "2025-03-18", "2025-04-22 23:59:59"),
+        pair("bad: the United Kingdom by its other code", "UK", "2025-03-18", "2025-04-23"),
+        pair("ok: Greece by its other code", "EL", "2025-03-18", "2025-04-22 23:59:59"),
+        story("ok: no code, 45 days", asked("2026-01-01", "Italy"), answered("2026-02-15"), judged=0),
+        story("bad: no code, 45 days", asked("2026-01-01", "Italy"), answered("2026-02-16"), judged=0),
         story("bad: no jurisdiction", asked("2026-01-01", None), answered("2026-02-10"), judged=0),
         # Still open. The snapshot is taken as 4 March ends.
         story("bad: open, due today", asked("2026-02-04"), judged=0),

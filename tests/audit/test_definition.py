@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from privacy_assets.audit.definition import Audit, AuditError, Severity, load_audit, load_audits
+from privacy_assets.audit.query import columns_read
 
 FRONT = """\
 -- ---
@@ -258,3 +260,29 @@ def test_every_audit_is_documented() -> None:
     audits = load_audits(Path(__file__).parents[2] / "audits")
     rows = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \|", DOCUMENT, re.MULTILINE)
     assert sorted(rows) == [(audit.id, str(audit.severity)) for audit in audits]
+
+
+COLUMNS_OF_LOGS = ("log_id", "subject_age", "message")
+
+
+@pytest.mark.parametrize(
+    ("sql", "read"),
+    [
+        ("SELECT log_id FROM logs", ["log_id"]),
+        ('SELECT LOG_ID FROM logs AS l WHERE (l."Subject_Age" < 3)', ["log_id", "subject_age"]),
+        ("SELECT log_id, 'message' FROM logs -- subject_age", ["log_id"]),
+        ("SELECT log_id, count(*), 2 * 3 FROM logs", ["log_id"]),
+        ("SELECT * FROM logs", COLUMNS_OF_LOGS),
+        ("SELECT l.* FROM other CROSS JOIN logs AS l", COLUMNS_OF_LOGS),
+        ("SELECT 1, * FROM (SELECT DISTINCT * FROM logs)", COLUMNS_OF_LOGS),
+        ("WITH e AS (SELECT log_id FROM logs WHERE (1 = 1)) SELECT * FROM e", ["log_id"]),
+        ("WITH e AS (SELECT log_id FROM logs) SELECT * FROM e WHERE 1 IN (SELECT 1 FROM logs)", ["log_id"]),
+        ("WITH e AS (TABLE logs) SELECT 1 FROM e", COLUMNS_OF_LOGS),
+        ("SELECT a FROM logs AS l (a, b, c)", COLUMNS_OF_LOGS),
+        ("SELECT a FROM logs l (a, b, c)", COLUMNS_OF_LOGS),
+        ("SELECT log_id FROM logs NATURAL JOIN other", COLUMNS_OF_LOGS),
+        ("SELECT log_id FROM other JOIN logs USING (log_id)", ["log_id"]),
+    ],
+)
+def test_the_columns_that_a_query_reads(sql: str, read: Sequence[str]) -> None:
+    assert columns_read(sql, "logs", COLUMNS_OF_LOGS) == set(read)

@@ -12,7 +12,7 @@ from privacy_assets.audit import page, report
 from privacy_assets.audit.chart import HEIGHT, chart
 from privacy_assets.audit.definition import Audit, Severity
 from privacy_assets.audit.report import Point, Status
-from privacy_assets.audit.results import AuditRun, Source, masked
+from privacy_assets.audit.results import AuditRun, Failure, Snapshot, Source, Unread, masked
 
 DAY = date(2026, 1, 31)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}&lt;"
@@ -121,6 +121,55 @@ def test_the_verdict_in_a_sentence(counts: list[int | None], verdict: str) -> No
     assert report.build(DAY, audits, runs).verdict == verdict
 
 
+UNREAD = (Unread("privacy_logs", "subject_age", 12), Unread("privacy_logs", "retention_until", 8))
+
+
+def test_a_rule_that_read_what_nobody_could_read_does_not_hold() -> None:
+    one, two = audit("a.one", threshold=1), audit("a.two")
+    unread, broken = replace(run(one, 1), unread=UNREAD), replace(run(two, 1), unread=UNREAD)
+    made = report.build(DAY, [one, two], [unread, broken])
+    assert [line.status for line in made.lines] == [Status.VIOLATED, Status.NOT_JUDGED]
+    assert made.lines[1].reason == (
+        "20 values that this audit reads could not be read (subject_age 12, retention_until 8)"
+    )
+    assert made.verdict == "1 of 2 rules is broken (1 high); 1 of 2 could not be judged on all rows"
+    assert report.build(DAY, [one], [unread]).verdict == (
+        "0 of 1 rules hold; 1 of 1 could not be judged on all rows"
+    )
+    html = page.render(report.build(DAY, [one], [unread]))
+    assert "Holds" not in html
+    assert "Not judged" in html
+    assert "not all rows could be judged" in html
+
+
+def test_whether_all_rows_could_be_judged_the_day_before() -> None:
+    one, before = audit(), DAY - timedelta(days=1)
+
+    def turn(now: AuditRun, then: AuditRun) -> tuple[str, ...]:
+        [line] = report.build(DAY, [one], [now, then]).lines
+        return line.changes
+
+    fine, unread = run(one, 0), replace(run(one, 0), unread=UNREAD)
+    assert turn(unread, replace(fine, snapshot_date=before)) == ("all rows could be judged the day before",)
+    assert turn(fine, replace(unread, snapshot_date=before)) == (
+        "not all rows could be judged the day before",
+    )
+
+
+def test_why_an_audit_could_not_be_run_is_told() -> None:
+    one, two = audit("a.one"), audit("a.two")
+    failed = Failure("a.one", DAY, "no column <b>", "a" * 64, datetime(2026, 2, 1, tzinfo=UTC))
+    gone = replace(failed, audit_id="a.gone")
+    made = report.build(DAY, [one, two], [run(one, 5), run(two, 0)], failures=[failed, gone])
+    assert [(line.id, line.status, line.violations) for line in made.lines] == [
+        ("a.one", Status.NOT_AUDITED, None),
+        ("a.two", Status.PASSED, 0),
+    ]
+    assert made.verdict == "1 of 2 rules hold; 1 of 2 was not audited"
+    assert "Could not be run: no column &lt;b&gt;" in page.render(made)
+    assert json.loads(report.document(made))["audits"][0]["reason"] == "no column <b>"
+
+
 def test_one_more_than_allowed_is_broken() -> None:
     one = audit(threshold=3)
     [line] = report.build(DAY, [one], [run(one, 3)]).lines
@@ -165,7 +214,7 @@ def test_what_changed_since_the_day_before() -> None:
 
 def test_an_audit_of_an_export_that_was_replaced_is_marked() -> None:
     one = audit()
-    now = Source("privacy_logs", "e2", datetime(2026, 2, 1, tzinfo=UTC), 5)
+    now = Snapshot(Source("privacy_logs", "e2", datetime(2026, 2, 1, tzinfo=UTC), 5))
     assert report.build(DAY, [one], [run(one, 0, export_id="e1")], [now]).lines[0].stale
     assert not report.build(DAY, [one], [run(one, 0, export_id="e2")], [now]).lines[0].stale
 
@@ -226,7 +275,7 @@ def test_the_page_can_be_read_by_ear() -> None:
     assert all(cell.get("scope") for cell in markup.named("th"))
     pictures = markup.named("svg")
     silent = [each for each in pictures if not each.get("aria-label") and each.get("aria-hidden") != "true"]
-    assert len(silent) == 4, "the legend's, which is hidden as a whole"
+    assert len(silent) == 5, "the legend's, which is hidden as a whole"
     told = [each["aria-label"] for each in pictures if each.get("role") == "img"]
     assert len(told) == 3, "two in the overview, one with the broken rule"
     assert told[0] == (
@@ -253,6 +302,7 @@ def test_the_document_holds_the_evidence() -> None:
         "audits": 2,
         "violated": 1,
         "not_audited": 1,
+        "not_judged": 0,
         "passed": 0,
         "violations": 7,
     }

@@ -13,11 +13,16 @@ import pytest
 
 from privacy_assets.audit.definition import Audit, Severity
 from privacy_assets.audit.results import (
+    REASON_LIMIT,
     RESULTS,
     RUNS,
+    RUNS_SCHEMA,
+    TEXT_LIMIT,
     Finding,
     Source,
+    Unread,
     disagreements,
+    masked,
     read_runs,
     record,
 )
@@ -213,8 +218,35 @@ def test_nothing_found_by_nobody_writes_nothing(store: IcebergResource) -> None:
     assert read_runs(store, [DAY]) == []
 
 
+def test_long_texts_are_cut(store: IcebergResource) -> None:
+    long = "x" * 390_000
+    rows = pa.RecordBatch.from_pylist(
+        [{"subject": long, "row_key": f"log {long}", "reason": f"of {long}"}, dict.fromkeys(ROWS.names)],
+        schema=ROWS,
+    )
+    [run] = record(store, DAY, [finding("a.one", rows=lambda: [rows])])
+    kept = store.read(RESULTS, ["subject", "row_key", "reason"]).to_pylist()
+    assert {name: len(value) for name, value in kept[0].items()} == dict.fromkeys(ROWS.names, TEXT_LIMIT)
+    assert kept[0]["reason"] == "of " + "x" * (TEXT_LIMIT - 4) + "…"
+    assert set(kept[1].values()) == {None}
+    assert max(len(row.reason) for row in run.sample) <= REASON_LIMIT
+    assert "xxxxx" not in run.sample[0].reason
+    assert masked(None, None, "word " * 1000).reason == ("word " * 100)[:-1] + "…"
+
+
+def test_runs_recorded_before_unread_values_were_counted_are_read(store: IcebergResource) -> None:
+    older = pa.schema([each for each in RUNS_SCHEMA if each.name != "unread"])
+    store.ensure(RUNS, older, ["snapshot_date"])
+    record(store, DAY, [finding("a.one", "1")])
+    [read] = read_runs(store, [DAY])
+    assert (read.unread, read.unread_values) == ((), 0)
+
+
 def test_what_is_read_back_is_what_was_found(store: IcebergResource) -> None:
-    [run] = record(store, DAY, [finding("a.one", "log-00000001", "log-00000002", "log-00000003")])
+    found = finding("a.one", "log-00000001", "log-00000002", "log-00000003")
+    found.unread = (Unread("privacy_logs", "age", 1), Unread("privacy_logs", "message", 2))
+    [run] = record(store, DAY, [found])
+    assert [each.column for each in run.unread] == ["message", "age"], "the largest number first"
     [read] = read_runs(store, [DAY])
     assert read == run
     assert read.sources == (SOURCE,)

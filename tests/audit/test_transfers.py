@@ -5,6 +5,8 @@ from typing import Any
 from tests.audit.conftest import Judge
 from tests.audit.stories import Row, T, event, expected, names, story, told
 
+NO_SAFEGUARDS = ["null", "-", "TBD", "no", "n/a", " N/A ", "?", "0", "unknown", "--"]
+
 
 def test_transfer_unsafeguarded(judge: Judge) -> None:
     def sent(name: str, country: str | None, when: str | None = T, **fields: Any) -> list[Row]:
@@ -16,7 +18,19 @@ def test_transfer_unsafeguarded(judge: Judge) -> None:
         sent("bad: the United States without safeguard", "US"),
         sent("bad: safeguard none", "IN", safeguard="None"),
         sent("bad: safeguard blank", "IN", safeguard=" "),
-        sent("bad: a name instead of a code", "Germany"),
+        sent("ok: a name instead of a code, which is incomplete", "Germany"),
+        sent("ok: a value instead of a code, which is incomplete", "ZZSENTINEL Jane Doe"),
+        sent("ok: three letters, which are incomplete", "DEU"),
+        sent("bad: a code that is nobody's", "XQ"),
+        sent("bad: a part of a country", "US-CA"),
+        sent("ok: a part of a country in the EEA", "es-ct"),
+        sent("ok: the Union", "EU"),
+        sent("ok: the United Kingdom by its other code", "uk"),
+        sent("ok: at home in the United Kingdom", "UK", "2032-01-01", jurisdiction="GB"),
+        sent("ok: at home in the United Kingdom by its other code", "GB", "2032-01-01", jurisdiction="UK"),
+        sent("ok: a jurisdiction that is no code, which is incomplete", "IN", jurisdiction="Germany"),
+        *(sent(f"bad: safeguard {word}", "IN", safeguard=word) for word in NO_SAFEGUARDS),
+        sent("ok: a safeguard in other letters", "IN", safeguard="СДК"),
         sent("bad: no time counts as now", "IN", None),
         sent("bad: from California to India", "IN", jurisdiction="US-CA"),
         sent("bad: no jurisdiction", "IN", jurisdiction=None),
@@ -52,6 +66,6 @@ def test_transfer_unsafeguarded(judge: Judge) -> None:
     )
     found = judge("transfer.unsafeguarded", rows)
     assert names(found) == expected(rows)
-    assert next(one.reason for one in found if one.row_key == "bad: India") == (
-        "sent to IN without adequacy decision or safeguard"
-    )
+    reasons = {one.row_key: one.reason for one in found}
+    assert reasons["bad: India"] == "sent to IN without adequacy decision or safeguard"
+    assert reasons["bad: a part of a country"] == "sent to US without adequacy decision or safeguard"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from privacy_assets.demo.command import kept, last_nights, mornings
+from privacy_assets.governed import PROJECT
 from tests.processes import processes_of
 
 COMMAND = [sys.executable, "-c", "from privacy_assets.cli import main; main()", "demo"]
@@ -101,6 +103,51 @@ def test_a_users_own_items_are_counted_as_by_hand(tmp_path: Path) -> None:
         "consent.missing": 2,
         "message.unmasked_personal_data": 3,
     }
+
+
+BROKEN = """\
+-- ---
+-- id: a.broken
+-- title: Names a column that is not there
+-- severity: low
+-- regulation: none
+-- threshold: 0
+-- owner: team:privacy
+-- description: Nothing.
+-- ---
+SELECT subject_id AS subject, nowhere AS row_key, '' AS reason FROM privacy_logs
+"""
+
+
+def test_what_could_not_be_judged_and_what_could_not_be_run_are_told(tmp_path: Path) -> None:
+    """One bad audit takes no other with it; a child whose age is text is not told to be no child."""
+    audits = tmp_path / "audits"
+    audits.mkdir()
+    for name in ("minors.consent", "consent.missing"):
+        shutil.copy(PROJECT / "audits" / f"{name}.sql", audits)
+    (audits / "broken.sql").write_text(BROKEN)
+    path = tmp_path / "own.json"
+    path.write_text(processing(1, subject_age="12", nickname="x"))
+    ended = run(
+        *("--items", str(path), "--json", "--state", str(tmp_path / "demo")),
+        PRIVACY_ASSETS_AUDITS=str(audits),
+    )
+    assert ended.returncode == 1, ended.stderr
+    document = json.loads(ended.stdout)
+    assert {audit["id"]: audit["status"] for audit in document["audits"]} == {
+        "a.broken": "not_audited",
+        "consent.missing": "passed",
+        "minors.consent": "not_judged",
+    }
+    assert "nowhere" in document["reasons"]["a.broken"]
+    (snapshot,) = document["snapshots"]
+    assert (snapshot["misfits"], snapshot["undeclared"]) == ({"subject_age": 1}, {"nickname": 1})
+    assert document["verdict"] == (
+        "1 of 3 rules hold; 1 of 3 was not audited; 1 of 3 could not be judged on all rows; "
+        "1 value could not be read; 1 attribute is not in estate.yaml"
+    )
+    assert "audit a.broken (broken.sql): " in ended.stderr
+    assert Path(document["report"]["html"]).exists()
 
 
 @pytest.mark.parametrize(

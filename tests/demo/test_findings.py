@@ -26,6 +26,7 @@ def audit(name: str, violations: int | None, status: str = "violated") -> dict[s
         "status": status,
         "severity": "high",
         "regulation": regulation,
+        "reason": f"why {name}" if status == "not_audited" else None,
     }
 
 
@@ -36,7 +37,13 @@ def findings(
 ) -> Findings:
     if told is None:
         told = [audit(name, len(row_keys.get(name, ()))) for name in PLANTED]
-    report = {"item_count": 7, "audits": told, "exports": [{"export_id": "x"}]}
+    report = {
+        "item_count": 7,
+        "audits": told,
+        "exports": [{"export_id": "x"}],
+        "verdict": {"text": "The verdict"},
+        "snapshots": [{"table": "logs", "misfits": {"age": 20}, "undeclared": {"nick": 3}}],
+    }
     night = Night(NIGHT, report, row_keys, Path("report.html"), Path("report.json"))
     planted = None if expected is None else {NIGHT: dict(expected)}
     return Findings([night], planted, Accident(25, 25, 25, 25))
@@ -97,6 +104,26 @@ def test_nobody_knows_what_a_users_items_hold() -> None:
         "violations": 1,
         "severity": "high",
     }
+
+
+def test_what_could_not_be_judged_is_told() -> None:
+    told = [audit("consent.missing", 0, "not_judged"), audit("a.broken", None, "not_audited")]
+    found = findings({}, told, expected=None)
+    document = found.document()
+    assert document["verdict"] == "The verdict"
+    assert document["snapshots"] == [{"table": "logs", "misfits": {"age": 20}, "undeclared": {"nick": 3}}]
+    assert document["reasons"] == {"a.broken": "why a.broken"}
+    console = Console(file=io.StringIO(), width=120)
+    print_table(found, console)
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert "The verdict." in lines
+    assert "logs: could not be read: age 20" in lines
+    assert "logs: not in estate.yaml: nick 3" in lines
+    assert "a.broken: why a.broken" in lines
+    (surprise, *_) = [
+        line for line in findings({}, told, {"consent.missing": set()}).surprises if "consent" in line
+    ]
+    assert "could not be judged on all rows" in surprise
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

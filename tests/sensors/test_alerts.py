@@ -96,6 +96,19 @@ def test_a_broken_rule_is_told_once(inbox: Inbox, instance: dg.DagsterInstance) 
     assert [subject for subject, _ in inbox.messages()] == [subject], "another attempt is another alert"
 
 
+def test_a_rule_that_could_not_be_judged_is_told(inbox: Inbox, instance: dg.DagsterInstance) -> None:
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            DAILY_REPORT,
+            partition="2026-01-31",
+            metadata={"verdict": "0 of 1 rules hold", "not_judged": ["minors.consent"]},
+        )
+    )
+    tick(violation_alerts(), instance, inbox.topic)
+    [(_, text)] = inbox.messages()
+    assert "Not judged on all rows, since values could not be read: minors.consent" in text
+
+
 def test_a_report_without_violations_is_not_told_but_read(inbox: Inbox, instance: dg.DagsterInstance) -> None:
     report(instance, "2026-01-31", [])
     assert tick(violation_alerts(), instance, inbox.topic) is not None

@@ -228,6 +228,23 @@ def test_an_attribute_that_nobody_declared_is_named_and_counted(house: House) ->
     assert [row["others"] for row in rows] == [2, 1, None]
 
 
+def test_what_a_snapshot_lost_is_kept_with_its_partition(house: House) -> None:
+    (table,) = house.estate.tables
+    renamed = {**table.columns, "Age At Event": Column(type=ColumnType.INTEGER)}
+    house.estate = house.estate.model_copy(
+        update={"tables": (table.model_copy(update={"columns": renamed}),)}
+    )
+    wrong = {"S": "old"}
+    house.load(
+        [event("a", subject_age=wrong, **{"Age At Event": wrong}), event("b", subject_age=wrong, nick=wrong)]
+    )
+    house.materialize(*EVERYTHING)
+    partition = house.glue.partition("events", [yesterday().isoformat()])
+    assert partition is not None
+    assert json.loads(partition.parameters["misfits"]) == {"age_at_event": 1, "subject_age": 2}
+    assert json.loads(partition.parameters["undeclared"]) == {"nick": 1}
+
+
 def test_an_empty_table_is_an_empty_snapshot(house: House) -> None:
     result = house.materialize(*EVERYTHING)
     assert all(check.passed for check in checks(result).values())
