@@ -6,6 +6,7 @@ it holds.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -22,6 +23,22 @@ Noun = NewType("Noun", str)
 
 RESERVED_COLUMNS = frozenset({"misfits", "undeclared", "snapshot_date"})
 _NOUN = r"^[a-z][a-z0-9_]{0,62}$"
+_COLUMN = r"^[a-z_][a-z0-9_]{0,254}$"
+_TABLE = r"^[a-zA-Z0-9_.-]{3,255}$"
+_OWNER = r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$"
+_DEADLINE = r"^([01]\d|2[0-3]):[0-5]\d$"
+_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+_INVENTORY = r"^s3://[^/]+/.+$"
+_EXPECTED = {
+    _NOUN: "a lower-case letter, then at most 62 of a-z, 0-9 and _",
+    _COLUMN: "a lower-case letter or _, then at most 254 of a-z, 0-9 and _",
+    _TABLE: "the name of a DynamoDB table: 3 to 255 of letters, digits, _, - and .",
+    _OWNER: "team:<name> or an e-mail address",
+    _DEADLINE: 'a time of day in UTC, quoted and with two digits each, such as "06:00"',
+    _BUCKET: "the name of an S3 bucket: 3 to 63 of a-z, 0-9, - and .",
+    _INVENTORY: "where S3 Inventory puts its lists, such as s3://bucket/prefix",
+}
+"""What a pattern asks for, in words."""
 _ISO_PERIOD = re.compile(r"^P(?=\d)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?$")
 
 
@@ -59,7 +76,7 @@ class Column(_Model):
     categories: tuple[str, ...] = ()
     """Categories of personal data held in it, such as ``identifier`` or ``health``; none if it holds none."""
     description: str = ""
-    column: Annotated[str | None, Field(pattern=r"^[a-z_][a-z0-9_]{0,254}$")] = None
+    column: Annotated[str | None, Field(pattern=_COLUMN)] = None
     """The name in the catalog, where it must differ from the attribute's lower-case name."""
 
 
@@ -67,15 +84,15 @@ class Table(_Model):
     """One DynamoDB table and how its nightly snapshot is typed."""
 
     name: Annotated[Noun, Field(pattern=_NOUN)]
-    table: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{3,255}$")]
+    table: Annotated[str, Field(pattern=_TABLE)]
     keys: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
     subject_key: str | None = None
-    owner: Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$")]
+    owner: Annotated[str, Field(pattern=_OWNER)]
     description: str = ""
     retention: str | None = None
     misfit_threshold: Annotated[int, Field(ge=0)] = 0
     """How many values may fail to fit their declared type before the check is an error and not a warning."""
-    deadline: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "06:00"
+    deadline: Annotated[str, Field(pattern=_DEADLINE)] = "06:00"
     """UTC time of day by which yesterday's snapshot is expected."""
     columns: Annotated[dict[str, Column], Field(min_length=1)]
 
@@ -133,16 +150,16 @@ class Table(_Model):
 class Bucket(_Model):
     """One S3 bucket that is scanned for sensitive data, or a part of it."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    name: Annotated[str, Field(pattern=_BUCKET)]
     prefix: str = ""
     """Only keys that start so."""
     include: tuple[str, ...] = ()
     """Globs of keys; none: every key. ``*`` stops at no slash."""
     exclude: tuple[str, ...] = ()
     """Globs of keys that are not asked for: what they name is not part of coverage."""
-    owner: Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$")]
+    owner: Annotated[str, Field(pattern=_OWNER)]
     description: str = ""
-    inventory: Annotated[str | None, Field(pattern=r"^s3://[^/]+/.+$")] = None
+    inventory: Annotated[str | None, Field(pattern=_INVENTORY)] = None
     """Where S3 Inventory puts the bucket's lists, such as ``s3://lists/prefix/this-bucket/daily``. The newest
     takes the place of listing."""
     alert_at: Literal["low", "medium", "high", "critical"] = "high"
@@ -252,7 +269,7 @@ def _problem(path: Path, root: yaml.Node | None, error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     kind = error["type"]
     if kind == "extra_forbidden":
-        message = "unknown, expected one of the documented fields"
+        message = f"unknown, expected one of {', '.join(_fields(location))} (docs/estate.md)"
     elif kind == "missing":
         message = "missing, expected a value"
     elif kind != "value_error":
@@ -260,9 +277,48 @@ def _problem(path: Path, root: yaml.Node | None, error: Any) -> str:
         shown = (
             repr(value) if isinstance(value, str | int | float | bool | type(None)) else type(value).__name__
         )
-        message = f"{shown}, expected: {message[0].lower()}{message[1:]}"
+        message = f"{shown}, expected {_expected(error, value)}"
     line = _line(root, location)
     return f"{path}:{line}: {where + ': ' if where else ''}{message}"
+
+
+def _expected(error: Any, value: object) -> str:
+    """What was expected, in words that somebody who writes YAML knows."""
+    message, context = str(error["msg"]), error.get("ctx", {})
+    match error["type"]:
+        case "string_pattern_mismatch":
+            return _EXPECTED[context["pattern"]]
+        case "string_type" if error["loc"][-1] == "deadline":
+            return _EXPECTED[_DEADLINE]  # 6:00 is 360 to YAML
+        case "string_type" if isinstance(value, int | float | date):
+            return "text (quote it)"
+        case "string_type":
+            return "text"
+        case "enum" | "literal_error":
+            return f"one of {context['expected']}".replace("one of 1", "1").replace("'", "")
+        case "too_short":
+            return f"at least {context['min_length']}, has {context['actual_length']}"
+        case "too_long":
+            return f"at most {context['max_length']}, has {context['actual_length']}"
+        case "date_from_datetime_parsing" | "date_parsing" | "date_type" | "date_from_datetime_inexact":
+            return "a day such as 2025-01-01"
+        case "int_type" | "int_parsing" | "int_from_float" | "greater_than_equal":
+            return "a whole number, 0 or more"
+        case "tuple_type" | "list_type":
+            return "a list"
+        case "dict_type" | "model_type":
+            return "a mapping"
+        case _:
+            return f"{message[0].lower()}{message[1:]}"
+
+
+def _fields(location: tuple[Any, ...]) -> Iterable[str]:
+    """The fields that may stand where the unknown one does."""
+    parts = [part for part in location[:-1] if isinstance(part, str)]
+    model: type[_Model] = Estate
+    if parts:
+        model = Bucket if parts[0] == "buckets" else Column if "columns" in parts else Table
+    return model.model_fields
 
 
 def _line(node: yaml.Node | None, location: tuple[Any, ...]) -> int:

@@ -4,8 +4,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from privacy_assets.estate import ColumnType, EstateError, deadline_cron, load_estate
+from privacy_assets.estate import (
+    Bucket,
+    Column,
+    ColumnType,
+    Estate,
+    EstateError,
+    Table,
+    deadline_cron,
+    load_estate,
+)
 from privacy_assets.governed import PROJECT
 
 GOOD = """\
@@ -54,32 +64,53 @@ def test_columns_are_named_as_the_catalog_can(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("owner: team:privacy\n", "owner: team:privacy\n    colour: blue\n", "7: tables.0.colour: unknown"),
+        (
+            "owner: team:privacy\n",
+            "owner: team:privacy\n    colour: blue\n",
+            "7: tables.0.colour: unknown, expected one of name, table, keys, subject_key, owner, descr",
+        ),
         ("    table: LogsTable\n", "", "2: tables.0.table: missing, expected a value"),
-        ("name: logs", "name: Logs", "2: tables.0.name: 'Logs', expected: string should match"),
+        ("name: logs", "name: Logs", "2: tables.0.name: 'Logs', expected a lower-case letter, then"),
         (
             "type: string}",
             "type: strin}",
-            "8: tables.0.columns.logId.type: 'strin', expected: input should be",
+            "8: tables.0.columns.logId.type: 'strin', expected one of string, number, integer, double, bo",
         ),
         (
             "keys: [logId]",
             "keys: [id]",
             "2: tables.0: keys: 'id' is no column, expected one of logId, subject",
         ),
-        ("keys: [logId]", "keys: []", "4: tables.0.keys: list, expected: "),
+        ("keys: [logId]", "keys: []", "4: tables.0.keys: list, expected at least 1, has 0"),
         ("subject_key: subject", "subject_key: who", "2: tables.0: subject_key: 'who' is no column"),
         (
             "owner: team:privacy",
             "owner: privacy",
-            "6: tables.0.owner: 'privacy', expected: string should match",
+            "6: tables.0.owner: 'privacy', expected team:<name> or an e-mail address",
         ),
         (
             "owner:",
             "retention: ten years\n    owner:",
             "6: tables.0.retention: 'ten years', expected an ISO 8601",
         ),
-        ("owner:", "deadline: '25:00'\n    owner:", "6: tables.0.deadline: '25:00', expected: string should"),
+        (
+            "owner:",
+            "deadline: '25:00'\n    owner:",
+            "6: tables.0.deadline: '25:00', expected a time of day in UTC",
+        ),
+        (
+            "owner:",
+            "deadline: 6:00\n    owner:",
+            "6: tables.0.deadline: 360, expected a time of day in UTC, quoted and with two digits each, such",
+        ),
+        ("owner: team:privacy", "owner: 5", "6: tables.0.owner: 5, expected text (quote it)"),
+        ("owner:", "misfit_threshold: -1\n    owner:", "6: tables.0.misfit_threshold: -1, expected a whole"),
+        ("tables:", "start: soon\ntables:", "1: start: 'soon', expected a day such as 2025-01-01"),
+        (
+            "subject: {type",
+            "subject: {typ: 1, type",
+            "9: tables.0.columns.subject.typ: unknown, expected one of type,",
+        ),
         (
             "subject: {",
             "LOGID: {type: string}\n      subject: {",
@@ -96,11 +127,11 @@ def test_columns_are_named_as_the_catalog_can(tmp_path: Path) -> None:
             "1: {type: string}\n      subject: {",
             "9: the key 1 is no text (quote it), expected YAML",
         ),
-        ("tables:", "version: 2\ntables:", "1: version: 2, expected: input should be 1"),
+        ("tables:", "version: 2\ntables:", "1: version: 2, expected 1"),
         ("tables:", "tables: [", "2: "),
         (GOOD, "", "1: no mapping, expected 'tables:'"),
         (GOOD, "- a", "1: no mapping, expected 'tables:'"),
-        (GOOD, "tables: []", "1: tables: list, expected: "),
+        (GOOD, "tables: []", "1: tables: list, expected at least 1, has 0"),
         (GOOD, GOOD + GOOD.removeprefix("tables:\n"), "1: tables: name 'logs' is there twice, expected once"),
     ],
 )
@@ -123,3 +154,15 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(EstateError, match="not UTF-8"):
         load_estate(tmp_path / "binary.yaml")
+
+
+DOCUMENTED = (PROJECT / "docs" / "estate.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("model", [Estate, Table, Column, Bucket])
+def test_every_field_is_documented(model: type[BaseModel]) -> None:
+    assert [name for name in model.model_fields if f"\n| `{name}` |" not in DOCUMENTED] == []
+
+
+def test_every_type_is_documented() -> None:
+    assert [kind.value for kind in ColumnType if f"\n| `{kind.value}` |" not in DOCUMENTED] == []

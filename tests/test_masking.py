@@ -96,9 +96,6 @@ def test_scrubbing_takes_time_in_proportion_to_the_text(piece: str) -> None:
 def test_a_long_known_value_hides_what_follows_it() -> None:
     long = "Jane Doe of Berlin " * 100
     assert scrub(f"wrote {long}today", [long]) == f"wrote Ja{DOTS}ay"
-    assert (
-        scrub(f"wrote {long}"[:600], [long]) == f"wrote Ja{DOTS}" + scrub(f"wrote {long}"[:600], [long])[-2:]
-    )
 
 
 def test_a_character_of_many_marks_is_shown_with_a_few() -> None:

@@ -294,10 +294,16 @@ def preview(run: AuditRun) -> str:
     """The first violations as a Markdown table; subjects and keys are masked."""
     if not run.sample:
         return "No violations."
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    lines += [f"| {_cell(row.subject)} | {_cell(row.row_key)} | {_cell(row.reason)} |" for row in run.sample]
+    lines = ["| no. | " + " | ".join(COLUMNS) + " |", "|---:" + "|---" * len(COLUMNS) + "|"]
+    lines += [
+        f"| {number} | {_cell(row.subject)} | {_cell(row.row_key)} | {_cell(row.reason)} |"
+        for number, row in enumerate(run.sample, 1)
+    ]
     if run.violations > len(run.sample):
-        lines += ["", f"The first {len(run.sample)} of {run.violations:,}; all are in `{RESULTS}`."]
+        lines += ["", f"The first {len(run.sample)} of {run.violations:,}; all are in `{RESULTS}`:"]
+    else:
+        lines += ["", "In full, in the order of the numbers:"]
+    lines += ["", f"```sql\n{report.rows_query(run)}\n```"]
     return "\n".join(lines)
 
 

@@ -424,9 +424,14 @@ def _audit(line: Line) -> dict[str, Any]:
 
 
 def rows_query(run: AuditRun) -> str:
-    """What a person types into Athena to see all violating rows. Ids are checked when audits load."""
+    """What a person types into Athena to see all violating rows, numbered as the sample is. Ids are checked
+    when audits load.
+    """
     day, audit_id = run.snapshot_date.isoformat(), run.audit_id
-    return f"SELECT * FROM {RESULTS} WHERE snapshot_date = DATE '{day}' AND audit_id = '{audit_id}'"  # noqa: S608  # shown, not run
+    return (
+        f"SELECT * FROM {RESULTS} WHERE snapshot_date = DATE '{day}' AND audit_id = '{audit_id}' "  # noqa: S608  # shown, not run
+        "ORDER BY row_key, subject, reason"
+    )
 
 
 def _instant(moment: datetime | None) -> str | None:

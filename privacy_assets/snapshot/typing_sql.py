@@ -34,6 +34,9 @@ _GLUE_TYPES = {
 
 _PLAIN_MEMBER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _LATEST_EPOCH = 253402300800  # 10000-01-01, where four digits for the year end
+_EXTENDED = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}.*)?$"
+_BASIC_PARTS = "^([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})"
+_BASIC = _BASIC_PARTS + r"([.,][0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 
 
 def quote_identifier(name: str) -> str:
@@ -188,8 +191,9 @@ def _value(attribute: str, kind: ColumnType) -> str:
         case ColumnType.TIMESTAMP:
             return _timestamp(text, number)
         case ColumnType.DATE:
-            fits = f"regexp_like({text}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$')"
-            return f"CASE WHEN {fits} THEN TRY_CAST({text} AS DATE) END"
+            day = f"trim({text})"
+            fits = f"regexp_like({day}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$')"
+            return f"CASE WHEN {fits} THEN TRY_CAST({day} AS DATE) END"
         case ColumnType.STRING_LIST:
             return _string_list(attribute)
         case ColumnType.JSON:
@@ -200,13 +204,21 @@ def _value(attribute: str, kind: ColumnType) -> str:
 
 
 def _timestamp(text: str, number: str) -> str:
-    """ISO 8601 text, UTC where it names no zone, or seconds since 1970; kept in UTC to the millisecond."""
-    fits = f"regexp_like({text}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(T.*)?$')"
+    """ISO 8601 text, also with a blank for its T or without separators, UTC where it names no zone; or
+    seconds since 1970, or milliseconds where as seconds they would lie after the year 9999. Kept in UTC to
+    the millisecond. docs/estate.md lists the forms.
+    """
+    instant = f"trim({text})"
+    fits = f"regexp_like({instant}, '{_EXTENDED}|{_BASIC}')"
+    extended = f"regexp_replace({instant}, '{_BASIC_PARTS}', '$1-$2-$3T$4:$5:$6')"
+    iso = f"regexp_replace(regexp_replace({extended}, '^([0-9-]{{10}}) ', '$1T'), ' ?UTC$', 'Z')"
     seconds = f"TRY_CAST({number} AS DOUBLE)"
     return (
-        f"CASE WHEN {fits} THEN TRY(CAST(from_iso8601_timestamp({text}) AT TIME ZONE 'UTC' AS TIMESTAMP))"
+        f"CASE WHEN {fits} THEN TRY(CAST(from_iso8601_timestamp({iso}) AT TIME ZONE 'UTC' AS TIMESTAMP))"
         f" WHEN abs({seconds}) < {_LATEST_EPOCH}"
-        f" THEN CAST(from_unixtime({seconds}) AT TIME ZONE 'UTC' AS TIMESTAMP) END"
+        f" THEN CAST(from_unixtime({seconds}) AT TIME ZONE 'UTC' AS TIMESTAMP)"
+        f" WHEN abs({seconds}) < {_LATEST_EPOCH}000"
+        f" THEN CAST(from_unixtime({seconds} / 1000) AT TIME ZONE 'UTC' AS TIMESTAMP) END"
     )
 
 

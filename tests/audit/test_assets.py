@@ -20,6 +20,7 @@ from privacy_assets.audit.definition import load_audits
 from privacy_assets.audit.results import RESULTS, RUNS
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
+from privacy_assets.masking import mask
 from resources.athena import AthenaResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
@@ -208,7 +209,10 @@ def test_a_day_is_audited_and_reported(house: House) -> None:
     assert ALL_ROWS in said["sql"]
     assert said["estimated_cost_usd"] == pytest.approx(10 / 1024**2 * 5, abs=1e-6)
     assert said["bytes_scanned"] > 0
-    assert len(said["preview"].splitlines()) == 2 + 20 + 2, "head, rows, how many there are"
+    preview = said["preview"].splitlines()
+    assert [line.split("|")[1].strip() for line in preview[2:22]] == [str(n) for n in range(1, 21)]
+    assert preview[23] == "The first 20 of 30; all are in `audit_results`:"
+    assert "ORDER BY row_key, subject, reason" in preview[26]
     assert metadata(result, ASSETS["a.none"])["preview"] == "No violations."
     assert house.keys(f"audits/a.all/snapshot_date={DAY}/")[0].endswith(f"{said['athena_query_id']}.csv")
 
@@ -482,6 +486,10 @@ def test_athena_reads_the_findings(house: House) -> None:
         )
     )
     assert counts.to_pylist() == [{"audit_id": "a.all", "rows": 3}, {"audit_id": "a.some", "rows": 2}]
+    assert house.materialize(DAILY_REPORT).success
+    [line] = [line for line in report(house)["audits"] if line["id"] == "a.all"]
+    rows = house.athena.fetch(house.athena.execute(line["evidence"]["rows"])).to_pylist()
+    assert [mask(row["row_key"]) for row in rows] == [row["row_key"] for row in line["sample"]]
 
 
 def test_an_asset_says_what_it_is(house: House) -> None:

@@ -7,7 +7,7 @@ import sqlglot
 from sqlglot import exp
 
 from privacy_assets.audit.definition import Audit
-from tests.audit.conftest import Judge
+from tests.audit.conftest import Judge, Lake
 from tests.audit.stories import AS_OF, AUDITS, DAY, Row, days_before, event, story, told
 
 
@@ -102,6 +102,17 @@ def test_the_sql_is_athenas_and_returns_the_three_columns(audit: Audit, dialect:
     assert len(list(query.find_all(exp.Placeholder))) == len(parameters)
     unknown = {function.name.lower() for function in query.find_all(exp.Anonymous)}
     assert unknown <= {"concat"}, "functions that sqlglot doesn't know may be none of Trino's"
+
+
+@pytest.mark.parametrize("audit", AUDITS.values(), ids=AUDITS.keys())
+def test_a_file_runs_by_hand_with_values_in_place_of_its_parameters(lake: Lake, audit: Audit) -> None:
+    """As docs/audits.md says; the file whole, front matter and comments too."""
+    text = audit.path.read_text(encoding="utf-8")
+    text = text.replace(":snapshot_date", f"DATE '{DAY}'").replace(
+        ":as_of", "TIMESTAMP '2026-03-05 00:00:00'"
+    )
+    with pytest.raises(Exception, match=r"TABLE_NOT_FOUND.*privacy_logs"):
+        lake.athena.cursor(schema_name="default").execute(text)
 
 
 def test_our_audits_are_alike() -> None:

@@ -1,6 +1,7 @@
 """The report says what the audits found, shows no personal value, and stands alone."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from html.parser import HTMLParser
@@ -261,7 +262,7 @@ def test_the_page_needs_nothing_but_itself() -> None:
         for name, value in attributes.items()
         if name in {"src", "href", "action", "data"}
     }
-    assert targets == {"#a.broken", "#a.fine", "#a.open"}
+    assert targets == {"#a.broken", "#a.fine", "#a.open", "#verify-a.broken"}
     ids = [attributes["id"] for _, attributes in markup.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert targets <= {f"#{each}" for each in ids}
@@ -289,6 +290,9 @@ def test_the_page_shows_masks_and_how_many_there_are() -> None:
     html = page.render(report.build(DAY, [one], [run(one, 1840)]))
     assert "The first 10 of 1,840 violating rows" in html
     assert html.count("su••••") == 10
+    numbers = re.findall(r'<td class="n" data-label="No\.">(\d+)</td>', html)
+    assert numbers == [str(number) for number in range(1, 11)], "masks are alike, their numbers aren't"
+    assert 'href="#verify-consent.missing"' in html
     assert "subject-00" not in html
     assert "1,840" in html
     assert "SHA-256 <code>" + "a" * 64 in html
@@ -318,7 +322,8 @@ def test_the_document_holds_the_evidence() -> None:
     found, open_ = made["audits"]
     assert found["evidence"]["query_id"] == "query-1"
     assert found["evidence"]["rows"] == (
-        "SELECT * FROM audit_results WHERE snapshot_date = DATE '2026-01-31' AND audit_id = 'consent.missing'"
+        "SELECT * FROM audit_results WHERE snapshot_date = DATE '2026-01-31' "
+        "AND audit_id = 'consent.missing' ORDER BY row_key, subject, reason"
     )
     assert len(found["sample"]) == 7
     assert open_["evidence"] is None
