@@ -391,7 +391,7 @@ def archive_list(
 
         privacy-assets archive list --table orders --key "USER#123,PROFILE" --json
     """
-    from privacy_assets.archive.command import Request, list_archived
+    from privacy_assets.archive_command import Request, list_archived
 
     request = Request(table, key or (), None, subject, deleted_from, deleted_to, cause)
     list_archived(request, limit=limit, as_json=as_json)
@@ -411,7 +411,7 @@ def archive_show(
 
         privacy-assets archive show --table orders --key "USER#123,PROFILE"
     """
-    from privacy_assets.archive.command import Request, show
+    from privacy_assets.archive_command import Request, show
 
     show(Request(table, [key]), sequence=sequence)
 
@@ -471,7 +471,7 @@ def archive_restore(
 
         privacy-assets archive restore --table orders --from 2026-01-27T13:00:00Z --report restored.jsonl
     """
-    from privacy_assets.archive import command
+    from privacy_assets import archive_command as command
 
     request = command.Request(table, key or (), keys_file, subject, deleted_from, deleted_to, cause)
     if request_only:
@@ -498,7 +498,7 @@ def archive_redrive(as_json: _Json = False) -> None:
 
         privacy-assets archive redrive
     """
-    from privacy_assets.archive.command import redrive
+    from privacy_assets.archive_command import redrive
 
     redrive(as_json=as_json)
 

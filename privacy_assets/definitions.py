@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from privacy_assets.archive.assets import archive_assets
-from privacy_assets.archive.restored import restored_asset
+from privacy_assets.archive.restore_assets import restored_asset
 from privacy_assets.audit.assets import audit_assets
 from privacy_assets.audit.definition import Audit, load_audits
 from privacy_assets.estate import Estate

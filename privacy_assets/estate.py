@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from privacy_assets import yaml_model
 from privacy_assets.errors import UserError
 
 Noun = NewType("Noun", str)
@@ -208,78 +208,20 @@ def deadline_cron(table: Table) -> tuple[str, timedelta]:
 def load_estate(path: Path) -> Estate:
     """Read ``path``.  Raises EstateError with every mistake found, one line each."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise EstateError(
-            [f"{path}: {error.strerror or error}, expected a YAML file that says what is governed"]
-        ) from None
-    except UnicodeDecodeError:
-        raise EstateError([f"{path}: not UTF-8, expected a YAML file that says what is governed"]) from None
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = _Strict(text).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise EstateError([f"{path}:{line}: {error.problem or error.context}, expected YAML"]) from None
-    except yaml.YAMLError as error:
-        raise EstateError([f"{path}: {str(error).splitlines()[0]}, expected YAML"]) from None
-    if not isinstance(data, dict):
-        raise EstateError([f"{path}:1: no mapping, expected 'tables:' and what belongs to it"])
-    try:
-        return Estate.model_validate(data)
-    except ValidationError as error:
-        raise EstateError([_problem(path, root, item) for item in _own(error.errors())]) from None
+        return yaml_model.read(path, Estate, "a YAML file with 'tables:' that says what is governed", _words)[
+            0
+        ]
+    except yaml_model.ProblemsError as problems:
+        raise EstateError(problems.lines) from None
 
 
-class _Strict(yaml.SafeLoader):
-    """YAML in which a key stands once: a second ``log_id:`` would silently take the first one's place."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} is no text (quote it)", problem_mark=key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key!r} is there twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _own(errors: list[Any]) -> list[Any]:
-    """Without the lists that are called too short only because an entry of theirs is wrong."""
-    return [
-        error
-        for error in errors
-        if error["type"] != "too_short"
-        or not any(
-            other is not error and other["loc"][: len(error["loc"])] == error["loc"] for other in errors
-        )
-    ]
-
-
-def _problem(path: Path, root: yaml.Node | None, error: Any) -> str:
-    location = tuple(part for part in error["loc"] if part != "[key]")
-    where = ".".join(str(part) for part in location)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        message = f"unknown, expected one of {', '.join(_fields(location))} (docs/estate.md)"
-    elif kind == "missing":
-        message = "missing, expected a value"
-    elif kind != "value_error":
-        value = error.get("input")
-        shown = (
-            repr(value) if isinstance(value, str | int | float | bool | type(None)) else type(value).__name__
-        )
-        message = f"{shown}, expected {_expected(error, value)}"
-    line = _line(root, location)
-    return f"{path}:{line}: {where + ': ' if where else ''}{message}"
+def _words(error: yaml_model.Error) -> str:
+    """A mistake that pydantic found, in words that somebody who writes YAML knows."""
+    if error["type"] == "extra_forbidden":
+        return f"unknown, expected one of {', '.join(_fields(error['loc']))} (docs/estate.md)"
+    value = error.get("input")
+    plain = isinstance(value, str | int | float | bool | type(None))
+    return f"{repr(value) if plain else type(value).__name__}, expected {_expected(error, value)}"
 
 
 def _expected(error: Any, value: object) -> str:
@@ -319,21 +261,3 @@ def _fields(location: tuple[Any, ...]) -> Iterable[str]:
     if parts:
         model = Bucket if parts[0] == "buckets" else Column if "columns" in parts else Table
     return model.model_fields
-
-
-def _line(node: yaml.Node | None, location: tuple[Any, ...]) -> int:
-    """The line of the deepest part of ``location`` that is in the file."""
-    line = 1
-    for part in location:
-        found: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(part):
-                    line, found = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            found = node.value[part]
-            line = found.start_mark.line + 1
-        if found is None:
-            break
-        node = found
-    return line

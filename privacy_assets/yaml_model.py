@@ -2,6 +2,7 @@
 expected.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
+Error = dict[str, Any]
+"""A mistake as pydantic tells it: ``type``, ``loc``, ``msg``, ``input``, ``ctx``."""
 
 
 class ProblemsError(ValueError):
@@ -19,9 +22,11 @@ class ProblemsError(ValueError):
         self.lines = lines
 
 
-def read(path: Path, model: type[Model], expected: str) -> tuple[Model, yaml.Node | None]:
+def read(
+    path: Path, model: type[Model], expected: str, words: Callable[[Error], str] | None = None
+) -> tuple[Model, yaml.Node | None]:
     """The file as ``model``, and its nodes for ``line_of``. ``expected`` ends the sentences about the whole
-    file.
+    file; ``words`` puts what pydantic says of a value into words.
 
     Raises ProblemsError with every mistake found.
     """
@@ -45,7 +50,9 @@ def read(path: Path, model: type[Model], expected: str) -> tuple[Model, yaml.Nod
     try:
         return model.model_validate(data), root
     except ValidationError as error:
-        raise ProblemsError([_problem(path, root, dict(item)) for item in error.errors()]) from None
+        mistakes = _own([dict(item) for item in error.errors()])
+        said = words or plain_words
+        raise ProblemsError([_problem(path, root, item, said) for item in mistakes]) from None
 
 
 def line_of(root: yaml.Node | None, location: tuple[Any, ...]) -> int:
@@ -85,18 +92,34 @@ class _Strict(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _problem(path: Path, root: yaml.Node | None, error: dict[str, Any]) -> str:
+def _own(errors: list[Error]) -> list[Error]:
+    """Without the lists that are called too short only because an entry of theirs is wrong."""
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(
+            other is not error and other["loc"][: len(error["loc"])] == error["loc"] for other in errors
+        )
+    ]
+
+
+def _problem(path: Path, root: yaml.Node | None, error: Error, words: Callable[[Error], str]) -> str:
     location = tuple(part for part in error["loc"] if part != "[key]")
     where = ".".join(str(part) for part in location)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = "unknown, expected one of the documented fields"
-    elif error["type"] == "missing":
+    if error["type"] == "missing":
         message = "missing, expected a value"
-    elif error["type"] != "value_error":
-        value = error.get("input")
-        plain = isinstance(value, str | int | float | bool | type(None))
-        message = (
-            f"{repr(value) if plain else type(value).__name__}, expected: {message[0].lower()}{message[1:]}"
-        )
+    elif error["type"] == "value_error":
+        message = str(error["msg"]).removeprefix("Value error, ")
+    else:
+        message = words(error)
     return f"{path}:{line_of(root, location)}: {where + ': ' if where else ''}{message}"
+
+
+def plain_words(error: Error) -> str:
+    """What is wrong with a value, in pydantic's words."""
+    if error["type"] == "extra_forbidden":
+        return "unknown, expected one of the documented fields"
+    message, value = str(error["msg"]), error.get("input")
+    plain = isinstance(value, str | int | float | bool | type(None))
+    return f"{repr(value) if plain else type(value).__name__}, expected: {message[0].lower()}{message[1:]}"

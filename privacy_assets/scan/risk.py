@@ -293,4 +293,4 @@ def trend(documents: Iterable[str]) -> Trend:
             points.append((datetime.fromisoformat(said["at"]), dict(found)))
         except (ValueError, KeyError, TypeError):
             continue
-    return Trend(sorted(points))
+    return Trend(sorted(points, key=lambda point: point[0]))

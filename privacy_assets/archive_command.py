@@ -26,7 +26,7 @@ from privacy_assets.archive.restore import (
     Status,
     find,
 )
-from privacy_assets.archive.restored import governed, said, select, target_name
+from privacy_assets.archive.restore_assets import governed, said, select, target_name
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate, Table
 from privacy_assets.governed import governed_estate
