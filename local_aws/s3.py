@@ -1,6 +1,7 @@
 """What moto's S3 leaves out and infrastructure code asks for."""
 
 import copy
+import os
 import threading
 import zlib
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ def install(_: Context) -> None:
     FakeKey.etag = property(_etag)  # type: ignore[assignment, method-assign]  # no other way in
     S3Response.put_object = _put_object  # type: ignore[method-assign]  # no other way in
     S3Response.head_object = _head_object  # type: ignore[method-assign]  # no other way in
+    S3Response.key_response = _key_response  # type: ignore[method-assign]  # no other way in
+    FakeKey.value = property(_value, _moto_value.fset)  # type: ignore[assignment, method-assign]  # as above
     S3Backend.list_object_versions = _list_object_versions  # type: ignore[method-assign]  # as above
 
 
@@ -30,6 +33,8 @@ def install(_: Context) -> None:
 _ONE_AT_A_TIME = [threading.RLock() for _ in range(256)]
 _moto_put_object = S3Response.put_object
 _moto_head_object = S3Response.head_object
+_moto_key_response = S3Response.key_response
+_moto_value: Any = FakeKey.value
 _moto_list_object_versions = S3Backend.list_object_versions
 
 
@@ -53,6 +58,52 @@ def _put_object(self: S3Response) -> TYPE_RESPONSE:
 def _head_object(self: S3Response, *args: Any, **kwargs: Any) -> TYPE_RESPONSE:
     with _of_key(self):
         return _moto_head_object(self, *args, **kwargs)
+
+
+class _Content(bytes):
+    """An object's bytes of which only what is asked for is read."""
+
+    _key: FakeKey
+    _size: int
+
+    @classmethod
+    def of(cls, key: FakeKey) -> "_Content":
+        made = cls()
+        made._key = key
+        with key.lock:
+            made._size = key._value_buffer.seek(0, os.SEEK_END)
+        return made
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, asked: Any) -> bytes:  # type: ignore[override]  # slices alone
+        start, stop, _ = asked.indices(self._size)
+        with self._key.lock:
+            self._key._value_buffer.seek(start)
+            return bytes(self._key._value_buffer.read(stop - start))
+
+
+_asked = threading.local()
+
+
+def _value(key: FakeKey) -> bytes:
+    if getattr(_asked, "for_a_range", False):
+        return _Content.of(key)
+    whole: bytes = _moto_value.fget(key)
+    return whole
+
+
+def _key_response(self: S3Response, request: Any, full_url: str, headers: dict[str, Any]) -> TYPE_RESPONSE:
+    """Moto copies an object whole for each range that is asked of it."""
+    if request.method != "GET" or not request.headers.get("range"):
+        return _moto_key_response(self, request, full_url, headers)
+    _asked.for_a_range = True
+    try:
+        status, told, content = _moto_key_response(self, request, full_url, headers)
+    finally:
+        _asked.for_a_range = False
+    return status, told, content[:] if isinstance(content, _Content) else content
 
 
 def _list_object_versions(
