@@ -204,17 +204,19 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         parts = list(lake.list(f"{folder(bucket)}parts/"))
         new = committing.results(
             [_read_parquet(lake, part.key) for part in parts if "/objects-" in part.key],
-            [_read_parquet(lake, part.key) for part in parts if "/findings-" in part.key],
+            lambda: (_read_parquet(lake, part.key) for part in parts if "/findings-" in part.key),
         )
         gone = _gone(lake, f"{base}gone.parquet")
         only = {"bucket": [bucket]}
         if new.objects.num_rows or gone:
 
+            def known() -> Iterator[pa.Table]:
+                for batch in iceberg.batches(FINDINGS, FINDING_COLUMNS.names, only):
+                    yield pa.Table.from_batches([batch]).cast(FINDING_COLUMNS)
+
             def findings() -> Iterator[pa.RecordBatch]:
-                before = iceberg.read(FINDINGS, where=only)
-                yield from committing.merge_findings(
-                    before.cast(FINDING_COLUMNS), new, gone, rules.detectors, now
-                ).to_batches()
+                for merged in committing.merge_findings(known, new, gone, rules.detectors, now):
+                    yield from merged.to_batches()
 
             def objects() -> Iterator[pa.RecordBatch]:
                 before = iceberg.read(OBJECTS, where=only).cast(OBJECT_COLUMNS)
@@ -230,7 +232,7 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
             now,
             datetime.fromisoformat(job.get("started_at", job["requested_at"])),
             iceberg.read(OBJECTS, where=only),
-            iceberg.read(FINDINGS, where=only),
+            iceberg.read(FINDINGS, risk.COLUMNS, only),
         )
         lake.write(
             f"{folder(bucket)}scans/{now:%Y-%m-%dT%H-%M-%SZ}-{job_id}.json",

@@ -4,7 +4,7 @@ Merging the same parts again gives the same rows, so a run that dies between the
 the next one.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,31 +13,34 @@ import pyarrow.compute as pc
 
 from privacy_assets.scan.objects import State
 from privacy_assets.scan.tables import FINDING_COLUMNS, IDENTITY, OBJECT_COLUMNS, UTC
-from privacy_assets.scan.work import FINDING_PART, OBJECT_PART
+from privacy_assets.scan.work import OBJECT_PART
+
+Tables = Callable[[], Iterable[pa.Table]]
+"""Rows a piece at a time, as often as they are asked for: findings may be many."""
 
 
 @dataclass(frozen=True)
 class Results:
     """The parts of a bucket, put together: one row an object (the latest), and the findings of that reading.
 
-    ``objects`` is as ``OBJECT_PART``, ``findings`` as ``FINDING_PART``.
+    ``objects`` is as ``OBJECT_PART``, ``findings`` gives tables as ``FINDING_PART``.
     """
 
     objects: pa.Table
-    findings: pa.Table
+    findings: Tables
 
 
-def results(objects: Collection[pa.Table], findings: Collection[pa.Table]) -> Results:
+def results(objects: Collection[pa.Table], findings: Tables) -> Results:
     """Put parts together: an object that was read twice counts as it was read last, and findings of a reading
     that has no object's row are nobody's.
     """
     done = pa.concat_tables(objects) if objects else OBJECT_PART.empty_table()
-    found = pa.concat_tables(findings) if findings else FINDING_PART.empty_table()
     if done.num_rows:
         order = pc.sort_indices(done, sort_keys=[("key", "ascending"), ("scanned_at", "descending")])
         done = done.take(order)
         done = done.filter(_first_of_each(done["key"]))
-    return Results(done, found.filter(pc.is_in(found["take"], done["take"])))
+    takes = done["take"]
+    return Results(done, lambda: (part.filter(pc.is_in(part["take"], takes)) for part in findings()))
 
 
 def _first_of_each(keys: pa.ChunkedArray) -> pa.Array:
@@ -49,31 +52,50 @@ def _first_of_each(keys: pa.ChunkedArray) -> pa.Array:
 
 
 def merge_findings(
-    known: pa.Table, new: Results, gone: Collection[str], detectors: Collection[str], now: datetime
-) -> pa.Table:
-    """The rows of ``scan_findings`` after a scan, as ``FINDING_COLUMNS``.
+    known: Tables, new: Results, gone: Collection[str], detectors: Collection[str], now: datetime
+) -> Iterator[pa.Table]:
+    """The rows of ``scan_findings`` after a scan, as ``FINDING_COLUMNS``, a piece at a time.
 
     A finding that is found again keeps ``first_seen``. One is *gone* when its object is deleted or replaced,
     when its object was read to the end for its detector without it, and when its detector is no longer one
-    of ``detectors``.
+    of ``detectors``. Held are the identities alone, not the findings; ``known`` is read twice.
     """
-    fresh = new.findings.select(FINDING_COLUMNS.names)
-    fresh_ids = _identities(fresh)
-    if fresh.num_rows:
-        order = pc.sort_indices(fresh_ids)
-        fresh, fresh_ids = fresh.take(order), fresh_ids.take(order)
-        first = _first_of_each(fresh_ids)
-        fresh, fresh_ids = fresh.filter(first), fresh_ids.filter(first)
-    known = known.select(FINDING_COLUMNS.names)
-    known_ids = _identities(known)
-    before = known["first_seen"].take(pc.index_in(fresh_ids, known_ids))
-    fresh = _with(fresh, "first_seen", pc.coalesce(before, fresh["first_seen"]))
-    kept = known.filter(pc.invert(pc.is_in(known_ids, fresh_ids)))
-    closed = _closed(kept, new.objects, gone, detectors)
-    closed = pc.and_(closed, pc.not_equal(kept["status"], "gone"))
-    kept = _with(kept, "closed_at", pc.if_else(closed, pa.scalar(now, UTC), kept["closed_at"]))
-    kept = _with(kept, "status", pc.if_else(closed, "gone", kept["status"]))
-    return pa.concat_tables([kept, fresh])
+    before = [(_identities(part), part["first_seen"]) for part in known()]
+    ids = _together([one for one, _ in before], pa.string())
+    since = _together([seen for _, seen in before], UTC)
+    fresh: list[tuple[set[str], pa.ChunkedArray]] = []
+    for part in new.findings():
+        found = part.select(FINDING_COLUMNS.names)
+        found, found_ids = _distinct(found)
+        keys = set(pc.unique(found["key"]).to_pylist())
+        for others, other_ids in fresh:  # only an object with very many findings is in several parts
+            if keys & others:
+                left = pc.invert(pc.is_in(found_ids, other_ids))
+                found, found_ids = found.filter(left), found_ids.filter(left)
+        fresh.append((keys, found_ids))
+        first = since.take(pc.index_in(found_ids, ids))
+        yield _with(found, "first_seen", pc.coalesce(first, found["first_seen"]))
+    again = _together([one for _, one in fresh], pa.string())
+    for part in known():
+        kept = part.select(FINDING_COLUMNS.names)
+        kept = kept.filter(pc.invert(pc.is_in(_identities(kept), again)))
+        closed = _closed(kept, new.objects, gone, detectors)
+        closed = pc.and_(closed, pc.not_equal(kept["status"], "gone"))
+        kept = _with(kept, "closed_at", pc.if_else(closed, pa.scalar(now, UTC), kept["closed_at"]))
+        yield _with(kept, "status", pc.if_else(closed, "gone", kept["status"]))
+
+
+def _distinct(found: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
+    """``found`` without what stands in it twice, and the identities of what is left."""
+    ids = _identities(found)
+    order = pc.sort_indices(ids)
+    found, ids = found.take(order), ids.take(order)
+    first = _first_of_each(ids)
+    return found.filter(first), ids.filter(first)
+
+
+def _together(pieces: Sequence[pa.ChunkedArray], kind: pa.DataType) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], kind)
 
 
 def merge_objects(known: pa.Table, new: Results, gone: Collection[str], findings: pa.Table) -> pa.Table:

@@ -22,6 +22,18 @@ SEVERITIES = ("critical", "high", "medium", "low")
 READ = (State.CLEAN, State.FINDINGS)
 PREFIXES = 20
 """How many places are told apart."""
+COLUMNS = (
+    "key",
+    "detector",
+    "severity",
+    "status",
+    "confidence",
+    "first_seen",
+    "last_seen",
+    "closed_at",
+    "job_id",
+)
+"""The columns of ``scan_findings`` that a summary needs."""
 UNREAD = 20
 """How many objects that were not read to their end are named."""
 
@@ -115,7 +127,7 @@ class Summary:
 def summarise(
     bucket: str, job_id: str, at: datetime, since: datetime, objects: pa.Table, findings: pa.Table
 ) -> Summary:
-    """What ``objects`` (as ``OBJECT_COLUMNS``) and ``findings`` (as ``FINDING_COLUMNS``) of a bucket say.
+    """What ``objects`` (as ``OBJECT_COLUMNS``) and ``findings`` (its ``COLUMNS``) of a bucket say.
 
     New is what the scan ``job_id`` saw first; closed, what is gone ``since``.
     """
