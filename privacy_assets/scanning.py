@@ -199,16 +199,13 @@ def _records(
             total = sum(item.size for item in items)
             task = progress.add_task(f"{len(items):,} objects", total=total)
             tick = partial(_tick, progress, task)
-            several = len(items) > 1 and total > SMALL and not request.reveal
+            several = len(items) > 1 and total > SMALL
             processes = request.processes or (len(os.sched_getaffinity(0)) if several else 1)
-            if request.reveal or processes == 1:
+            if request.reveal:  # values are in no part
                 found = _one_by_one(target, items, rules, told, tick)
             else:
-                found = _by_processes(target, items, rules, told, processes, tick)
-            for one in found:
-                if not request.reveal:
-                    one.pop("value", None)
-                yield one
+                found = _by_parts(target, items, rules, told, processes, tick)
+            yield from found
 
 
 def _tick(progress: Progress, task: TaskID, done: int) -> None:
@@ -238,7 +235,7 @@ def _one_by_one(
             yield found
 
 
-def _by_processes(
+def _by_parts(
     target: _Target,
     items: Sequence[Listed],
     rules: RuleSet,
@@ -246,7 +243,7 @@ def _by_processes(
     processes: int,
     tick: Callable[[int], None],
 ) -> Iterator[Record]:
-    """Objects by several processes, which leave parts in a temporary folder."""
+    """Objects by one or several processes, which leave parts in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="privacy-assets-scan-") as name:
         parts = _Parts(Path(name))
         job = Job(target.bucket, "", "", target.store, _Folder(name), rules.scanner(), rules.rules.text)
@@ -273,31 +270,42 @@ class _Folder:
 
 
 class _Parts:
-    """Parts that are told once their objects are."""
+    """Parts that are told once their objects are. Held are names, never findings: an object may have many."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._waiting: dict[str, list[Record]] = {}
+        self._files: dict[Path, set[str]] = {}
+        """Parts of findings, and the readings whose findings are in them and not told yet."""
 
     def new(self, target: _Target, told: Told) -> Iterator[Record]:
         """The findings of the objects that are new in the folder."""
         # The objects' parts are listed first: the findings of all in them are there by then.
         objects = sorted(self._folder.glob("objects-*.parquet"))
-        for path in sorted(self._folder.glob("findings-*.parquet")):
-            for row in pq.read_table(path).to_pylist():
-                self._waiting.setdefault(row["take"], []).append(row)
-            path.unlink()
+        for path in sorted(set(self._folder.glob("findings-*.parquet")) - self._files.keys()):
+            self._files[path] = set(pq.read_table(path, columns=["take"])["take"].to_pylist())
+        done: set[str] = set()
         for path in objects:
             for row in pq.read_table(path).to_pylist():
                 why = f"{row['why']}: {row['detail']}" if row["detail"] else row["why"]
                 _count(told, target, row["key"], row["state"], why, row["size"])
-                for found in self._waiting.pop(row["take"], ()):
-                    if found["status"] != "allowed":
-                        told_as = record(target.source(row["key"]), found)
-                        for name in ("status", "first_seen", "last_seen"):
-                            told_as.pop(name, None)
-                        yield told_as
+                done.add(row["take"])
             path.unlink()
+        for path, takes in list(self._files.items()):
+            if takes & done:
+                yield from self._told(target, path, takes & done)
+                takes -= done
+            if not takes:
+                del self._files[path]
+                path.unlink()
+
+    def _told(self, target: _Target, path: Path, takes: set[str]) -> Iterator[Record]:
+        for batch in pq.ParquetFile(path).iter_batches(1000):
+            for found in batch.to_pylist():
+                if found["take"] in takes and found["status"] != "allowed":
+                    told_as = record(target.source(found["key"]), found)
+                    for name in ("status", "first_seen", "last_seen"):
+                        told_as.pop(name, None)
+                    yield told_as
 
 
 def _why(outcome: Outcome) -> str:

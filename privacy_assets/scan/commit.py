@@ -47,7 +47,7 @@ def _first_of_each(keys: pa.ChunkedArray) -> pa.Array:
     """For sorted ``keys``: whether a row is the first of its key."""
     whole = keys.combine_chunks()
     if len(whole) < 2:
-        return pa.array([True] * len(whole))
+        return pa.array([True] * len(whole), pa.bool_())
     return pa.concat_arrays([pa.array([True]), pc.not_equal(whole[1:], whole[:-1])])
 
 

@@ -65,6 +65,8 @@ def told(table: pa.Table) -> list[tuple[Any, ...]]:
 def test_findings_of_a_reading_that_broke_off_are_nobodys() -> None:
     found = parts([item("a", "t2")], [finding("a", 1, "t1"), finding("a", 2, "t2"), finding("z", 3, "t3")])
     assert offsets(found) == [2]
+    merged = merge_findings(FINDING_COLUMNS.empty_table(), found, (), DETECTORS, NOW)
+    assert merged["byte_offset"].to_pylist() == [2]
 
 
 def test_an_object_read_twice_counts_as_it_was_read_last() -> None:
