@@ -144,7 +144,7 @@ def summarise(
         state_bytes=dict(zip(states["state"].to_pylist(), states["size_sum"].to_pylist(), strict=True)),
         reasons=dict(Counter(partly["why"].to_pylist()).most_common()),
         unread=[
-            (scrub(key), state, scrub(f"{why}: {detail}" if detail else why))
+            (_scrubbed(key), state, scrub(f"{why}: {detail}" if detail else why))
             for key, state, why, detail in zip(
                 *(first[name].to_pylist() for name in ("key", "state", "why", "detail")), strict=True
             )
@@ -200,8 +200,17 @@ def _places(opened: pa.Table) -> list[PlaceLine]:
         prefix = _prefix(key, depth)
         counts[prefix][severity] += number
         keys[prefix].add(key)
-    lines = [PlaceLine(scrub(prefix), len(keys[prefix]), dict(count)) for prefix, count in counts.items()]
+    lines = [PlaceLine(_scrubbed(prefix), len(keys[prefix]), dict(count)) for prefix, count in counts.items()]
     return sorted(lines, key=_weight)[:PREFIXES]
+
+
+def _scrubbed(key: str) -> str:
+    """A key without what identifies a person; each folder by itself, so that ``2026/01/31`` is no number.
+
+    >>> _scrubbed("logs/2026/01/31/jane.doe@example.com")
+    'logs/2026/01/31/ja••••om'
+    """
+    return "/".join(scrub(part) for part in key.split("/"))
 
 
 def _weight(line: PlaceLine) -> tuple[Any, ...]:
