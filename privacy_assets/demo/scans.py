@@ -147,10 +147,13 @@ def print_scan(scanned: Scanned, console: Console, short: Callable[[Path], str])
     """The detectors with what they found, and where the page is."""
     states = Counter(scanned.states.values())
     told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    console.print(
+        f"The bucket {BUCKET}: {len(scanned.states)} objects ({told})",
+        style="bold italic",
+        highlight=False,
+        soft_wrap=True,
+    )
     table = Table(
-        title=f"The bucket {BUCKET}: {len(scanned.states)} objects ({told})",
-        title_justify="left",
-        title_style="bold",
         header_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
