@@ -360,6 +360,10 @@ class Restorer:
         """Archive what is there, object and row; only then put the archived item over it."""
         now = self._now()
         replaced = [self._replaced(each, now) for each in conflicts]
+        # An earlier try may have died before it put: its row is of another time, and is the one to keep.
+        keys = tuple({name: each.there[name] for name in self._table.keys} for each in conflicts)
+        before = Selection(self._table.name, keys=keys, cause=Cause.OVERWRITE)
+        told = {row.sequence for row in find(self._store, before)}
         kept: list[tuple[Deletion, str, Cause]] = []
         ready: list[_Conflict] = []
         outcomes: list[Outcome] = []
@@ -376,8 +380,8 @@ class Restorer:
                 ready.append(conflict)
             else:
                 outcomes.append(Outcome(conflict.row.keys, Status.FAILED, _reason(version)))
-        if kept:
-            archiving.add(self._store, kept)
+        if new := [each for each in kept if each[0].sequence not in told]:
+            archiving.add(self._store, new)
         return [*outcomes, *pool.map(self._put_over, ready)]
 
     def _put_over(self, conflict: "_Conflict") -> Outcome:

@@ -149,10 +149,11 @@ def test_killed_before_it_overwrites_it_archives_once(archive: Archive) -> None:
 
     archived(archive, event("a", n={"N": "1"}))
     archive.put(event("a", n={"N": "2"}))
+    # The next try comes in another second, and on another day.
+    before = datetime.now(UTC) - timedelta(days=1)
+    dying = restorer(archive, target=Stopping(TableItems(archive.table)), now=lambda: before)
     with pytest.raises(KeyboardInterrupt):
-        restorer(archive, target=Stopping(TableItems(archive.table))).run(
-            Selection("events", subject="subject-1"), Options(overwrite=True)
-        )
+        dying.run(Selection("events", subject="subject-1"), Options(overwrite=True))
     assert counts(restore(archive, Options(overwrite=True), subject="subject-1")[0]) == {"overwritten": 1}
     archive.is_whole(2)
 
