@@ -8,7 +8,6 @@ OUT.truth.jsonl beside.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -25,7 +24,7 @@ from privacy_assets.scan.detectors import ALL, REQUIRED, Detector
 from privacy_assets.scan.engine import Finding, Scanner
 from privacy_assets.scan.text import Place
 
-GENERATOR = Path(os.environ.get("PRIVACY_ASSETS_GEN_LOG", "/work/shared/tools/gen_log.py"))
+GENERATOR = Path(__file__).resolve().parents[2] / "shared" / "tools" / "gen_log.py"
 SEGMENT = 4 << 20
 RATES = (4, 200)
 ROUNDS = 3

@@ -18,7 +18,7 @@ from privacy_assets.scan.engine import Finding, Scanner
 from privacy_assets.scan.text import Unread, Why
 from tests.scan.planted import Bytes, corpus, found
 
-GENERATOR = Path("/work/shared/tools/gen_log.py")
+GENERATOR = Path(__file__).resolve().parents[3] / "shared" / "tools" / "gen_log.py"
 CORPUS = corpus(ALL.values(), seed=1, lines=1500)
 SCANNER = Scanner()
 SMALL = Scanner(window=8 << 10)

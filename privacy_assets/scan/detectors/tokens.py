@@ -174,7 +174,7 @@ TOKENS = (
         "npm access token",
         (((b"npm_",), r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9_])"),),
         "npm_",
-        ("//registry.npmjs.org/:_authToken=⟦npm_‹A-Za-z0-9×36›⟧",),
+        ("//registry.example.org/:_authToken=⟦npm_‹A-Za-z0-9×36›⟧",),
         ("npm_config_registry=https", "npm_‹A-Za-z0-9×35›"),
     ),
     _token(
