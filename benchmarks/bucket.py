@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -88,19 +89,14 @@ def formats(folder: Path, text: bytes) -> dict[str, Any]:
     return found
 
 
-class _bucket:  # noqa: N801  # used as a function
+@contextmanager
+def _bucket(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The files of a folder in a bucket of local AWS; its URI and the environment that leads there."""
+    import boto3
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    from local_aws.process import running
 
-    def __enter__(self) -> tuple[str, dict[str, str]]:
-        import boto3
-
-        from local_aws.process import running
-
-        self._running = running()
-        server = self._running.__enter__()
+    with running() as server:
         s3 = boto3.client(
             "s3",
             endpoint_url=server.endpoint,
@@ -109,12 +105,9 @@ class _bucket:  # noqa: N801  # used as a function
             aws_secret_access_key="local",
         )
         s3.create_bucket(Bucket="bench")
-        for path in self._folder.iterdir():
+        for path in folder.iterdir():
             s3.upload_file(str(path), "bench", path.name)
-        return "s3://bench/", server.environment
-
-    def __exit__(self, *error: Any) -> None:
-        self._running.__exit__(*error)
+        yield "s3://bench/", server.environment
 
 
 def speed(size: int, target: object, *options: str, environment: dict[str, str] | None = None) -> float:

@@ -59,7 +59,7 @@ class Piece:
     def continues(self) -> bool:
         return self.offset > 0
 
-    def place(self, start: int, end: int) -> Place:  # noqa: ARG002
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # the protocol's shape
         return Place(self.offset + start)
 
 

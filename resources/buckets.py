@@ -69,16 +69,6 @@ class BucketsResource(dg.ConfigurableResource[Any]):
     def _client(self) -> Any:
         return clients.client("s3", _ATTEMPTS)
 
-    def exists(self, bucket: str) -> bool:
-        """Whether there is such a bucket that we may list."""
-        try:
-            self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
-        except self._client.exceptions.ClientError as error:
-            if clients.error_code(error) in ("NoSuchBucket", "404", "AccessDenied", "403"):
-                return False
-            raise
-        return True
-
     def list(self, bucket: str, prefix: str = "") -> Iterator[list[BucketObject]]:
         """All objects under ``prefix`` in pages of up to 1,000, in no order; folders are listed at once.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -23,6 +24,7 @@ class Message:
     receipt: str
     receives: int
     reason: str | None = None
+    sent: datetime | None = None
 
 
 class QueueResource(dg.ConfigurableResource[Any]):
@@ -44,14 +46,15 @@ class QueueResource(dg.ConfigurableResource[Any]):
             QueueUrl=self._url(self.queue),
             MaxNumberOfMessages=min(limit, _BATCH),
             WaitTimeSeconds=0,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
         )
         return [
             Message(
                 item["MessageId"],
                 item["Body"],
                 item["ReceiptHandle"],
-                int(item.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+                int(item["Attributes"]["ApproximateReceiveCount"]),
+                sent=datetime.fromtimestamp(int(item["Attributes"]["SentTimestamp"]) / 1000, UTC),
             )
             for item in answer.get("Messages", ())
         ]

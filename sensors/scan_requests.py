@@ -5,6 +5,8 @@ carries the job's attempt: asked for twice, a scan runs once, and one that faile
 """
 
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -64,7 +66,7 @@ def scan_requests_sensor(estate: Estate, job: Any) -> dg.SensorDefinition:
                     scan_queue.dead_letter(message, reason)
                     continue
                 attempt = int(found["attempt"])
-                if found["status"] == FAILED and message.receives == 1:
+                if found["status"] == FAILED and _asks_again(message, found):
                     if scan_jobs.again(asked.job_id, attempt):
                         attempt += 1
                 elif found["status"] != QUEUED or _has_run(context, asked.job_id, attempt):
@@ -90,6 +92,11 @@ def scan_requests_sensor(estate: Estate, job: Any) -> dg.SensorDefinition:
 
 
 _ATTEMPT_TAG = "privacy_assets/scan_attempt"
+
+
+def _asks_again(message: Message, job: Mapping[str, Any]) -> bool:
+    """Whether the message was sent after the job had failed, and is not the one that it was made for."""
+    return message.sent is not None and message.sent > datetime.fromisoformat(job["ended_at"])
 
 
 def _has_run(context: dg.SensorEvaluationContext, job_id: str, attempt: int) -> bool:

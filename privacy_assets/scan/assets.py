@@ -9,7 +9,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,8 +37,8 @@ from privacy_assets.scan.work import OBJECT_PART, Failed, Job, Tally, Workers, p
 from resources import settings
 from resources.buckets import BucketsResource, ObjectUnreadable
 from resources.iceberg import IcebergResource
-from resources.s3 import LakeResource
-from resources.scan_jobs import SUCCEEDED, ScanJobsResource
+from resources.s3 import LakeObject, LakeResource
+from resources.scan_jobs import PROCESSING, QUEUED, SUCCEEDED, ScanJobsResource
 from resources.sns import AlertResource
 from resources.sqs import QueueResource
 
@@ -126,7 +126,7 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         known = iceberg.read(OBJECTS, KNOWN.names, {"bucket": [bucket]}).cast(KNOWN)
         known = chosen(chosen(known, where.prefix, where.include, where.exclude), job["prefix"], (), ())
         made = plan(found, known, rules)
-        done = _done(lake, bucket, rules)
+        done = _done(lake, _settled_parts(lake, scan_jobs, bucket, job_id), rules)
         work = _without(made.work, done)
         dealt = shards(work)
         base = f"{folder(bucket)}jobs/{job_id}/"
@@ -164,7 +164,7 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         work = _read_parquet(lake, f"{folder(bucket)}jobs/{job_id}/{shard}.parquet")
         # A run that is tried again finds its own parts here; those of others were left out of its plan.
         parts = f"{folder(bucket)}parts/{job_id}/{context.run.root_run_id or context.run.run_id}/{shard}/"
-        done = _done(lake, bucket, rules.rules, parts)
+        done = _done(lake, list(lake.list(parts)), rules.rules)
         left = _without(work, done)
         total = _tally(done)
         job = Job(bucket, job_id, parts, buckets, lake, rules.scanner(), rules.rules.text)
@@ -201,7 +201,7 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         where, rules, now = governed(estate, bucket), _rules().rules, datetime.now(UTC)
         job = scan_jobs.record(job_id, bucket, where.prefix)
         base = f"{folder(bucket)}jobs/{job_id}/"
-        parts = list(lake.list(f"{folder(bucket)}parts/"))
+        parts = _settled_parts(lake, scan_jobs, bucket, job_id)
         new = committing.results(
             [_read_parquet(lake, part.key) for part in parts if "/objects-" in part.key],
             lambda: (_read_parquet(lake, part.key) for part in parts if "/findings-" in part.key),
@@ -241,9 +241,9 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         )
         lake.delete(part.key for part in parts)
         lake.delete(item.key for item in lake.list(base))
-        closed = scan_jobs.end(job_id, SUCCEEDED)
-        if closed:
+        if job["status"] != SUCCEEDED:  # told before the job is closed: twice rather than never
             _alert(alerts, where, summary)
+            scan_jobs.end(job_id, SUCCEEDED)
         yield dg.Output(None, "findings", metadata=_findings_metadata(summary))
         yield dg.Output(None, "objects", metadata=_objects_metadata(summary))
 
@@ -442,10 +442,25 @@ def _listing(buckets: BucketsResource, where: Bucket, prefix: str) -> pa.Table:
     return chosen(chosen(found, where.prefix, where.include, where.exclude), prefix, (), ())
 
 
-def _done(lake: LakeResource, bucket: str, rules: Rules, parts: str = "") -> pa.Table:
-    """The objects that an earlier try has put into parts. Parts that were made by other rules are dropped."""
+def _settled_parts(
+    lake: LakeResource, scan_jobs: ScanJobsResource, bucket: str, job_id: str
+) -> list[LakeObject]:
+    """The parts of this job and of jobs that have ended. Those of another that still runs are left to it: its
+    findings may be there before the objects that they belong to.
+    """
+    base = f"{folder(bucket)}parts/"
+    found = list(lake.list(base))
+    others = {part.key.removeprefix(base).split("/", 1)[0] for part in found} - {job_id}
+    running = {
+        other for other in others if (scan_jobs.get(other) or {}).get("status") in (QUEUED, PROCESSING)
+    }
+    return [part for part in found if part.key.removeprefix(base).split("/", 1)[0] not in running]
+
+
+def _done(lake: LakeResource, parts: Sequence[LakeObject], rules: Rules) -> pa.Table:
+    """The objects that an earlier try has put into ``parts``; those made by other rules are dropped."""
     found = [OBJECT_PART.empty_table()]
-    for item in list(lake.list(parts or f"{folder(bucket)}parts/")):
+    for item in parts:
         if "/objects-" in item.key:
             part = _read_parquet(lake, item.key)
             if part.num_rows and part["rules"][0].as_py() != rules.text:

@@ -4,6 +4,7 @@ Merging the same parts again gives the same rows, so a run that dies between the
 the next one.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,16 +32,27 @@ class Results:
 
 
 def results(objects: Collection[pa.Table], findings: Tables) -> Results:
-    """Put parts together: an object that was read twice counts as it was read last, and findings of a reading
-    that has no object's row are nobody's.
+    """Put parts together. An object that was read twice counts as it was read last; one whose findings are not
+    all there is left for the next scan; findings of a reading that has no object's row are nobody's.
     """
     done = pa.concat_tables(objects) if objects else OBJECT_PART.empty_table()
     if done.num_rows:
         order = pc.sort_indices(done, sort_keys=[("key", "ascending"), ("scanned_at", "descending")])
         done = done.take(order)
         done = done.filter(_first_of_each(done["key"]))
+    # Whatever happened to a part: an object counts only with as many findings as its reading had.
+    there: Counter[str] = Counter()
+    for part in findings():
+        there.update(part["take"].to_pylist())
+    whole = [there[take] == count for take, count in zip(*_said(done), strict=True)]
+    done = done.filter(pa.array(whole, pa.bool_()))
     takes = done["take"]
     return Results(done, lambda: (part.filter(pc.is_in(part["take"], takes)) for part in findings()))
+
+
+def _said(done: pa.Table) -> tuple[list[str], list[int]]:
+    """Each object's reading, and how many findings it had."""
+    return done["take"].to_pylist(), done["findings"].to_pylist()
 
 
 def _first_of_each(keys: pa.ChunkedArray) -> pa.Array:

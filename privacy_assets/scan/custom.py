@@ -287,5 +287,5 @@ class _Example:
     member: str = ""
     continues: bool = False
 
-    def place(self, start: int, end: int) -> Place:  # noqa: ARG002
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # the protocol's shape
         return Place(start)

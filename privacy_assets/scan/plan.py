@@ -99,11 +99,6 @@ class Plan:
         """The bytes to read, compressed ones as they are stored."""
         return int(pc.sum(self.work["size"]).as_py() or 0)
 
-    @property
-    def changes(self) -> bool:
-        """Whether anything must be done at all."""
-        return bool(self.work.num_rows or self.gone)
-
 
 def listing(pages: Iterable[Sequence[object]]) -> pa.Table:
     """Pages of ``Listed`` as a table, as ``LISTING``; a key that is listed twice stands once."""

@@ -4,8 +4,6 @@
 member, column, etag, detector and byte offset. Both are partitioned by bucket and replaced in one commit.
 """
 
-from typing import Any
-
 import pyarrow as pa
 
 OBJECTS = "scan_objects"
@@ -62,5 +60,3 @@ FINDING_COLUMNS = pa.schema(
 
 IDENTITY = ("key", "member", "column_name", "etag", "detector", "byte_offset")
 """What makes a finding one, within its bucket."""
-
-Row = dict[str, Any]

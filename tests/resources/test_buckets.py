@@ -99,7 +99,6 @@ def test_a_bucket_that_is_none_says_so(aws: str, unique: str) -> None:
     with pytest.raises(ObjectUnreadable) as raised:
         list(STORE.list(f"none-{unique}"))
     assert raised.value.why == "vanished"
-    assert not STORE.exists(f"none-{unique}")
 
 
 def test_an_error_of_this_machine_is_no_objects_state() -> None:

@@ -4,7 +4,6 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -310,13 +309,25 @@ def test_an_object_that_changes_while_it_is_read_is_read_as_it_is_then(scans: Sc
 def test_a_bucket_that_is_none_fails_the_job(scans: Scans, unique: str) -> None:
     scans.house.instance.add_dynamic_partitions(BUCKETS.name or "", [f"none-{unique}"])
     scans.bucket = f"none-{unique}"
-    result = scans.scan(fails=True)
-    failure = (
-        result.failure_data_for_node("scan.scan_plan")
-        if False
-        else str([event.message for event in result.all_events if event.is_failure])
-    )
-    assert "STEP_FAILURE" in failure or "failed" in failure
+    result = scans.scan("job", fails=True)
+    (failure,) = (event for event in result.all_events if event.event_type_value == "STEP_FAILURE")
+    assert failure.step_key == "scan.scan_plan"
+    said = str(failure.step_failure_data.error)
+    assert f"s3://none-{unique}: vanished (NoSuchBucket), expected s3:ListBucket on it" in said
+    assert scans.job("job")["status"] == "QUEUED"  # closed by the sensor of failed runs
+
+
+def test_another_scan_that_runs_keeps_its_parts(scans: Scans) -> None:
+    """Its findings are there before the objects that they belong to: nobody else may take or remove them."""
+    jobs, lake = scans.house.resources["scan_jobs"], scans.house.lake
+    jobs.record("other", scans.bucket, "")
+    jobs.begin("other", "run", 1, 1, 1)
+    part = f"scan/{scans.bucket}/parts/other/run/shard_0000/findings-1.parquet"
+    lake.write(part, b"not to be read", "application/octet-stream")
+    scans.put("a.txt", f"ssn={SSN}\n")
+    scans.scan("job")
+    assert len(scans.findings()) == 1
+    assert [item.key for item in lake.list(f"scan/{scans.bucket}/parts/")] == [part]
 
 
 def test_the_estate_says_what_is_asked_for(aws: str, unique: str, tmp_path: Path) -> None:
@@ -417,9 +428,6 @@ def test_a_commit_that_died_at_its_end_is_made_good(scans: Scans, monkeypatch: p
     assert set(scans.objects()) == {"a.txt", "b.txt"}
     assert list(scans.house.lake.list(f"scan/{scans.bucket}/parts/")) == []
     assert list(scans.house.lake.list(f"scan/{scans.bucket}/jobs/")) == []
-
-
-_scan_object: Callable[..., Any] = work.scan_object
 
 
 def killing(monkeypatch: pytest.MonkeyPatch, after: int) -> None:

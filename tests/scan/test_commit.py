@@ -28,14 +28,19 @@ def finding(key: str, offset: int, take: str = "", **others: Any) -> dict[str, A
 def item(key: str, take: str, **others: Any) -> dict[str, Any]:
     return {
         "bucket": "b", "key": key, "etag": "1", "size": 1, "modified": NOW, "storage_class": "STANDARD",
-        "state": "findings", "why": "", "detail": "", "findings": 1, "text_bytes": 1, "members": 1,
+        "state": "findings", "why": "", "detail": "", "findings": 0, "text_bytes": 1, "members": 1,
         "rules": "r", "scanned_at": NOW, "job_id": "j", "take": take, "only": "", **others,
     }  # fmt: skip
 
 
 def parts(objects: list[dict[str, Any]], findings: list[dict[str, Any]]) -> Results:
+    """Parts of one row each; an object says as many findings as there are of its take."""
+    takes = [row["take"] for row in findings]
     return results(
-        [pa.Table.from_pylist([row], OBJECT_PART) for row in objects],
+        [
+            pa.Table.from_pylist([{**row, "findings": takes.count(row["take"])}], OBJECT_PART)
+            for row in objects
+        ],
         lambda: [pa.Table.from_pylist([row], FINDING_PART) for row in findings],
     )
 
@@ -130,3 +135,13 @@ def test_deleted_objects_go_and_their_findings_close() -> None:
     assert [row[:3] for row in told(merged)] == [("a", 1, "gone"), ("b", 1, "open")]
     known = pa.Table.from_pylist([item("a", ""), item("b", "")], OBJECT_PART).select(OBJECT_COLUMNS.names)
     assert merge_objects(known, new, ["a"], merged)["key"].to_pylist() == ["b"]
+
+
+def test_an_object_whose_findings_are_not_all_there_is_not_done() -> None:
+    row = item("a", "t", findings=2)
+    found = results(
+        [pa.Table.from_pylist([row, item("b", "u")], OBJECT_PART)],
+        lambda: [pa.Table.from_pylist([finding("a", 1, "t")], FINDING_PART)],
+    )
+    assert found.objects["key"].to_pylist() == ["b"]
+    assert offsets(found) == []

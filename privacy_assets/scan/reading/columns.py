@@ -47,7 +47,7 @@ class ColumnSegment:
         self._begins = begins
         self._rows = rows
 
-    def place(self, start: int, end: int) -> Place:  # noqa: ARG002
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # the protocol's shape
         """The byte offset in the column's values, the column and the row of ``data[start]``."""
         index = int(np.searchsorted(self._begins, start, side="right")) - 1
         return Place(self._offset + start, column=self._column, row=int(self._rows[index]) + 1)

@@ -69,7 +69,7 @@ class OffsetSegment:
         self.continues = continues
         self._offset = offset
 
-    def place(self, start: int, end: int) -> Place:  # noqa: ARG002
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # the protocol's shape
         """The byte offset of ``data[start]``."""
         return Place(self._offset + start)
 
@@ -88,7 +88,7 @@ class WideSegment:
         self._spans = spans
         self._begins = list(accumulate((len(run) + 1 for run in runs[:-1]), initial=0))
 
-    def place(self, start: int, end: int) -> Place:  # noqa: ARG002
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # the protocol's shape
         """The byte offset of ``data[start]``, two bytes a character."""
         run = bisect_right(self._begins, start) - 1
         return Place(self._offset + self._spans[run][0] + 2 * (start - self._begins[run]))

@@ -171,7 +171,7 @@ class _Unshown:
         """A part is known by its place."""
         return True
 
-    def read(self, stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:  # noqa: ARG002
+    def read(self, stream: Stream, member: Member, walk: Walk) -> Iterator[Piece]:  # noqa: ARG002  # the protocol's shape
         """A string a line."""
         data = b"\n".join(self._strings.unshown())
         if data:
@@ -203,7 +203,7 @@ class CellSegment:
         self._columns = columns
         self._names = names
 
-    def place(self, start: int, end: int) -> Place:  # noqa: ARG002
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # the protocol's shape
         """The byte offset in the sheet's text, the column and the row of ``data[start]``."""
         index = int(np.searchsorted(np.frombuffer(self._begins, dtype=np.int64), start, side="right")) - 1
         if index < 0:  # a page's header or footer
