@@ -32,8 +32,8 @@ class Results:
 
 
 def results(objects: Collection[pa.Table], findings: Tables) -> Results:
-    """Put parts together. An object that was read twice counts as it was read last; one whose findings are not
-    all there is left for the next scan; findings of a reading that has no object's row are nobody's.
+    """Put parts together. An object that was read twice counts as it was read last, one whose findings aren't
+    all there not at all; findings of a reading that has no object's row are nobody's.
     """
     done = pa.concat_tables(objects) if objects else OBJECT_PART.empty_table()
     if done.num_rows:
