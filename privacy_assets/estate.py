@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NewType
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from privacy_assets import yaml_model
+from privacy_assets.dsar.stores import models as kinds
 from privacy_assets.errors import UserError
 
 Noun = NewType("Noun", str)
@@ -37,6 +38,7 @@ _EXPECTED = {
     _DEADLINE: 'a time of day in UTC, quoted and with two digits each, such as "06:00"',
     _BUCKET: "the name of an S3 bucket: 3 to 63 of a-z, 0-9, - and .",
     _INVENTORY: "where S3 Inventory puts its lists, such as s3://bucket/prefix",
+    **kinds.EXPECTED,
 }
 """What a pattern asks for, in words."""
 _ISO_PERIOD = re.compile(r"^P(?=\d)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?$")
@@ -174,6 +176,8 @@ class Estate(_Model):
     """The first day that can be asked for."""
     tables: Annotated[tuple[Table, ...], Field(min_length=1)]
     buckets: tuple[Bucket, ...] = ()
+    stores: tuple[kinds.StoreSpec, ...] = ()
+    """Where subjects' data is, for requests of access and erasure."""
 
     @model_validator(mode="after")
     def _unique(self) -> "Estate":
@@ -186,6 +190,22 @@ class Estate(_Model):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"buckets: name {name!r} is there twice, expected once")
+        return self
+
+    @model_validator(mode="after")
+    def _stores(self) -> "Estate":
+        names = [store.name for store in self.stores]
+        for store in self.stores:
+            if names.count(store.name) > 1:
+                raise ValueError(f"stores: name {store.name!r} is there twice, expected once")
+            if isinstance(store, kinds.ArchiveStore | kinds.SnapshotsStore):
+                governed = [table.name for table in self.tables if table.subject_key is not None]
+                for noun in store.tables:
+                    if noun not in governed:
+                        raise ValueError(
+                            f"stores: {store.name}: tables: {noun!r}, expected a table with a subject_key: "
+                            f"{', '.join(governed) or 'there is none'}"
+                        )
         return self
 
     @cached_property
@@ -220,6 +240,8 @@ def _words(error: yaml_model.Error) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown, expected one of {', '.join(_fields(error['loc']))} (docs/estate.md)"
     value = error.get("input")
+    if error["loc"][-1] == "url":  # it may be one, with its password
+        return f"expected {_expected(error, value)}"
     plain = isinstance(value, str | int | float | bool | type(None))
     return f"{repr(value) if plain else type(value).__name__}, expected {_expected(error, value)}"
 
@@ -236,6 +258,8 @@ def _expected(error: Any, value: object) -> str:
             return "text (quote it)"
         case "string_type":
             return "text"
+        case "union_tag_invalid" | "union_tag_not_found":
+            return f"'kind:' with one of {', '.join(kinds.MODELS)}"
         case "enum" | "literal_error":
             return f"one of {context['expected']}".replace("one of 1", "1").replace("'", "")
         case "too_short":
@@ -257,6 +281,8 @@ def _expected(error: Any, value: object) -> str:
 def _fields(location: tuple[Any, ...]) -> Iterable[str]:
     """The fields that may stand where the unknown one does."""
     parts = [part for part in location[:-1] if isinstance(part, str)]
+    if parts[:1] == ["stores"]:
+        return kinds.fields_at(location)
     model: type[_Model] = Estate
     if parts:
         model = Bucket if parts[0] == "buckets" else Column if "columns" in parts else Table

@@ -105,7 +105,8 @@ def _own(errors: list[Error]) -> list[Error]:
 
 
 def _problem(path: Path, root: yaml.Node | None, error: Error, words: Callable[[Error], str]) -> str:
-    location = tuple(part for part in error["loc"] if part != "[key]")
+    parts = tuple(part for part in error["loc"] if part != "[key]")
+    location = _written(root, parts, error["type"] == "missing")
     where = ".".join(str(part) for part in location)
     if error["type"] == "missing":
         message = "missing, expected a value"
@@ -114,6 +115,32 @@ def _problem(path: Path, root: yaml.Node | None, error: Error, words: Callable[[
     else:
         message = words(error)
     return f"{path}:{line_of(root, location)}: {where + ': ' if where else ''}{message}"
+
+
+def _written(root: yaml.Node | None, location: tuple[Any, ...], is_missing: bool) -> tuple[Any, ...]:
+    """``location`` without the tags that pydantic puts in for the member of a union: the file has none.
+
+    What the file has not either is a last part that ``is_missing``.
+    """
+    found: list[Any] = []
+    node = root
+    for number, part in enumerate(location):
+        inside = _child(node, part)
+        is_last = number == len(location) - 1
+        if inside is None and isinstance(node, yaml.MappingNode) and not (is_last and is_missing):
+            continue
+        found.append(part)
+        node = inside
+    return tuple(found)
+
+
+def _child(node: yaml.Node | None, part: Any) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        found: yaml.Node = node.value[part]
+        return found
+    return None
 
 
 def plain_words(error: Error) -> str:
