@@ -3,11 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INFRA := infra/.venv
 export TMPDIR := $(CURDIR)/.tmp
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo up test lint format bench clean
+.PHONY: demo up test lint format bench synth clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -48,5 +49,17 @@ bench: $(VENV)/.ready ## measure speed and memory; writes benchmarks/results
 	@mkdir -p $(TMPDIR)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+$(INFRA)/.ready: $(VENV)/.ready infra/requirements.txt infra/constraints.txt
+	@node --version >/dev/null 2>&1 || { echo "node: not found, expected Node.js 20 or later: CDK runs on it"; exit 2; }
+	@echo "setting up $(INFRA) (once)"
+	@test -x $(INFRA)/bin/python || $(PYTHON) -m venv $(INFRA)
+	@UV_CACHE_DIR=$(CURDIR)/$(INFRA)/cache $(BIN)/uv pip install -q --python $(INFRA)/bin/python -c infra/constraints.txt -r infra/requirements.txt
+	@rm -rf $(INFRA)/cache
+	@touch $@
+
+synth: $(INFRA)/.ready ## the AWS deployment as CloudFormation, in infra/cdk.out; offline
+	@mkdir -p $(TMPDIR)
+	@CDK_OUTDIR=infra/cdk.out $(INFRA)/bin/python -m infra.app && echo "infra/cdk.out: $$(ls infra/cdk.out/*.template.json | wc -l) templates"
+
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .local .tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(INFRA) infra/.checkov infra/cdk.out .local .tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
