@@ -22,6 +22,7 @@ from resources import settings
 from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
+from resources.busy_queue import BusyQueueResource
 from resources.deletions import DeletionQueueResource
 from resources.dynamodb import ExportsResource
 from resources.erasures import ErasuresResource
@@ -73,6 +74,9 @@ def default_resources() -> dict[str, Any]:
         ),
         "erasures": ErasuresResource(
             table=settings.ERASURE_TABLE.source(), key_id=settings.ARCHIVE_KEY.source()
+        ),
+        "event_queue": BusyQueueResource(
+            queue=settings.EVENT_QUEUE.source(), dead_letters=settings.EVENT_DEAD_LETTER_QUEUE.source()
         ),
         "streams": StreamsResource(),
         "tables": TablesResource(),

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from resources import clients, provision_archive, settings
+from resources import clients, provision_archive, provision_ingest, settings
 from resources.clients import error_code
 from resources.provision_archive import ArchiveNames
+from resources.provision_ingest import IngestNames
 
 Shape = Mapping[str, Any]
 """A resource's configuration: what is compared, under names that a person understands."""
@@ -50,7 +51,9 @@ class TableShape:
 
 @dataclass(frozen=True)
 class Names:
-    """What the resources are called; without ``archive`` there is no archive of deleted records."""
+    """What the resources are called; without ``archive`` there is no archive of deleted records, and without
+    ``ingest`` no events are taken in.
+    """
 
     bucket: str
     database: str
@@ -64,6 +67,7 @@ class Names:
     scan_dead_letters: str = settings.SCAN_DEAD_LETTER_QUEUE.default
     scan_jobs: str = settings.SCAN_JOBS_TABLE.default
     archive: ArchiveNames | None = None
+    ingest: IngestNames | None = None
 
     @classmethod
     def from_settings(cls) -> "Names":
@@ -80,6 +84,7 @@ class Names:
             scan_dead_letters=settings.SCAN_DEAD_LETTER_QUEUE.value(),
             scan_jobs=settings.SCAN_JOBS_TABLE.value(),
             archive=ArchiveNames.from_settings(),
+            ingest=IngestNames.from_settings(),
         )
 
     def crawler(self, noun: str) -> str:
@@ -144,6 +149,7 @@ def shapes(names: Names, tables: Sequence[TableShape], place: Place) -> list[Res
         Resource("topic", names.topic, {}),
         *(Resource("table", table.table, _table(table, streamed=bool(names.archive))) for table in tables),
         *(provision_archive.shapes(names.archive, tables, place) if names.archive else ()),
+        *(provision_ingest.shapes(names.ingest, place) if names.ingest else ()),
     ]
 
 
@@ -552,6 +558,7 @@ def _read_queue(name: str) -> Shape | None:
         "days kept": int(found["MessageRetentionPeriod"]) // (24 * 3600),
         "seconds hidden": int(found["VisibilityTimeout"]),
         "encrypted": found.get("SqsManagedSseEnabled") == "true" or "KmsMasterKeyId" in found,
+        "message bytes": int(found["MaximumMessageSize"]),
     }
     if "RedrivePolicy" in found:
         redrive = json.loads(found["RedrivePolicy"])
@@ -573,6 +580,8 @@ def _queue_attributes(shape: Shape, arn: str) -> dict[str, str]:
         "VisibilityTimeout": str(shape["seconds hidden"]),
         "SqsManagedSseEnabled": "true" if shape["encrypted"] else "false",
     }
+    if size := shape.get("message bytes"):
+        attributes["MaximumMessageSize"] = str(size)
     if dead_letters := shape.get("dead letters"):
         attributes["RedrivePolicy"] = json.dumps(
             {"deadLetterTargetArn": dead_letters["queue"], "maxReceiveCount": dead_letters["receives"]}

@@ -136,6 +136,26 @@ DELETION_ALERT_HOURS = Setting(
     "12",
     "age of the oldest deletion that waits from which on people are alerted; a stream forgets after 24 hours",
 )
+EVENT_QUEUE = Setting(
+    f"{PREFIX}EVENT_QUEUE", "privacy-events", "SQS queue of events that were accepted (its name)"
+)
+EVENT_DEAD_LETTER_QUEUE = Setting(
+    f"{PREFIX}EVENT_DEAD_LETTER_QUEUE",
+    "privacy-events-dead-letters",
+    "SQS queue for messages that hold no events, with the reason (its name)",
+)
+EVENT_LAG_SECONDS = Setting(
+    f"{PREFIX}EVENT_LAG_SECONDS",
+    "300",
+    "how long an event may take from being accepted to being queryable before a check warns",
+    is_number=True,
+)
+EVENT_ALERT_SECONDS = Setting(
+    f"{PREFIX}EVENT_ALERT_SECONDS",
+    "3600",
+    "age of the oldest event that waits from which on people are alerted; a queue forgets after 14 days",
+    is_number=True,
+)
 ESTATE = Setting(
     f"{PREFIX}ESTATE",
     "estate.yaml",

@@ -19,6 +19,7 @@ from privacy_assets.governed import table_shapes
 from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
+from resources.busy_queue import BusyQueueResource
 from resources.deletions import DeletionQueueResource
 from resources.dynamodb import ExportsResource
 from resources.erasures import ErasuresResource
@@ -26,6 +27,7 @@ from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.provision import Names, provision
 from resources.provision_archive import ArchiveNames
+from resources.provision_ingest import IngestNames
 from resources.s3 import LakeResource
 from resources.scan_jobs import ScanJobsResource
 from resources.sns import AlertResource
@@ -70,6 +72,12 @@ def archive_names(unique: str) -> ArchiveNames:
     )
 
 
+def ingest_names(unique: str) -> IngestNames:
+    return IngestNames(
+        queue=f"ingest-{unique}", dead_letters=f"ingest-dead-{unique}", topic=f"alerts-{unique}"
+    )
+
+
 @dataclass
 class House:
     """One estate on local AWS."""
@@ -89,6 +97,7 @@ class House:
         nouns: Iterable[str] = ("events",),
         buckets: Iterable[Mapping[str, Any]] = (),
         archive: bool = False,
+        ingest: bool = False,
         **fields: Any,
     ) -> "House":
         names = Names(
@@ -104,6 +113,7 @@ class House:
             scan_dead_letters=f"scans-dead-{unique}",
             scan_jobs=f"scan-jobs-{unique}",
             archive=archive_names(unique) if archive else None,
+            ingest=ingest_names(unique) if ingest else None,
         )
         tables = [
             {
@@ -140,6 +150,7 @@ class House:
             ),
             "alerts": AlertResource(topic_arn=f"arn:aws:sns:us-east-1:123456789012:{self.names.topic}"),
             **self.archive_resources,
+            **self.ingest_resources,
         }
 
     @property
@@ -155,6 +166,14 @@ class House:
             ),
             "erasures": ErasuresResource(table=names.erasures, key_id=names.key),
         }
+
+    @property
+    def ingest_resources(self) -> dict[str, Any]:
+        """What the ingestion of events needs, in a house that was built with it."""
+        names = self.names.ingest
+        if names is None:
+            return {}
+        return {"event_queue": BusyQueueResource(queue=names.queue, dead_letters=names.dead_letters)}
 
     @property
     def exports(self) -> ExportsResource:
