@@ -46,8 +46,13 @@ def test_all_answers_when_it_says_so_and_ends_when_it_is_told(tmp_path: Path, nu
     )
     assert process.stderr is not None
     try:
-        said = next((line for line in process.stderr if f"http://127.0.0.1:{port}" in line), "")
-        assert said, process.wait(60)
+        said: list[str] = []
+        for line in process.stderr:
+            said.append(line)
+            if f"http://127.0.0.1:{port}" in line:
+                break
+        else:
+            pytest.fail(f"it ended with {process.wait(60)} and said: {''.join(said)}")
         states = ask(f"http://127.0.0.1:{port}")
         assert states["schedule"] == {"nightly_exports": "RUNNING", "nightly_scans": "RUNNING"}
         assert states["sensor"]["export_complete"] == "RUNNING"
