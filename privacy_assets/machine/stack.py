@@ -23,6 +23,9 @@ from resources import settings as settings_
 
 HOST = "127.0.0.1"
 AWS_SECONDS, CODE_SECONDS = 20.0, 3.0
+SOCKET_DIRECTORY_BYTES = 107 - len("/") - len("tmp12345678")
+"""A Unix socket's path has at most 107 bytes (unix(7)); the name is what ``tempfile`` makes."""
+SHORT_DIRECTORY = "/tmp"  # noqa: S108  # mkdtemp makes a directory of our own in it
 KEPT_SETTINGS = tuple(setting.name for setting in settings_.ALL if setting.everywhere)
 
 
@@ -177,10 +180,17 @@ def _apply(changes: Mapping[str, str | None]) -> None:
 
 @contextmanager
 def _temporary(directory: Path) -> Iterator[Path]:
-    """A place for all temporary files that is removed at the end, also of those who were killed."""
+    """A place for all temporary files that is removed at the end, also of those who were killed.
+
+    Dagster has sockets there, whose paths the system limits: under a long path the place is a short one
+    outside, which only a kill leaves behind.
+    """
     path = directory.resolve() / "tmp"
     shutil.rmtree(path, ignore_errors=True)
-    path.mkdir()
+    if len(os.fsencode(path)) > SOCKET_DIRECTORY_BYTES:
+        path = Path(tempfile.mkdtemp(prefix="privacy-assets-", dir=SHORT_DIRECTORY))
+    else:
+        path.mkdir()
     try:
         yield path
     finally:

@@ -34,7 +34,8 @@ def ask(address: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM])
 def test_all_answers_when_it_says_so_and_ends_when_it_is_told(tmp_path: Path, number: signal.Signals) -> None:
-    port, aws_port, state = free_port(), free_port(), tmp_path / "up"
+    # Longer than a socket's path may be.
+    port, aws_port, state = free_port(), free_port(), tmp_path / "a-folder-of-a-long-name" / ("up" * 40)
     process = subprocess.Popen(
         [
             *(*COMMAND, "--port", str(port), "--aws-port", str(aws_port)),
