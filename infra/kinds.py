@@ -375,6 +375,11 @@ def _table(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         stream_specification=dynamodb.CfnTable.StreamSpecificationProperty(stream_view_type=shape["stream"])
         if "stream" in shape
         else None,
+        time_to_live_specification=dynamodb.CfnTable.TimeToLiveSpecificationProperty(
+            attribute_name=shape["expires by"], enabled=True
+        )
+        if "expires by" in shape
+        else None,
         sse_specification=dynamodb.CfnTable.SSESpecificationProperty(sse_enabled=True),
         deletion_protection_enabled=True,
     )

@@ -44,3 +44,12 @@ def error_message(error: Exception) -> str:
     response = getattr(error, "response", None)
     message = response.get("Error", {}).get("Message", "") if isinstance(response, dict) else ""
     return str(message) or str(error)
+
+
+def troubles() -> tuple[type[Exception], ...]:
+    """The exceptions by which a call says that AWS did not do it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from resources.signed import CallFailed
+
+    return (OSError, BotoCoreError, ClientError, CallFailed)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from resources import clients, provision_archive, provision_ingest, settings
+from resources import clients, provision_api, provision_archive, provision_ingest, settings
 from resources.clients import error_code
+from resources.provision_api import ApiNames
 from resources.provision_archive import ArchiveNames
 from resources.provision_ingest import IngestNames
 
@@ -68,6 +69,7 @@ class Names:
     scan_jobs: str = settings.SCAN_JOBS_TABLE.default
     archive: ArchiveNames | None = None
     ingest: IngestNames | None = None
+    api: ApiNames | None = None
 
     @classmethod
     def from_settings(cls) -> "Names":
@@ -85,6 +87,7 @@ class Names:
             scan_jobs=settings.SCAN_JOBS_TABLE.value(),
             archive=ArchiveNames.from_settings(),
             ingest=IngestNames.from_settings(),
+            api=ApiNames.from_settings(),
         )
 
     def crawler(self, noun: str) -> str:
@@ -150,6 +153,7 @@ def shapes(names: Names, tables: Sequence[TableShape], place: Place) -> list[Res
         *(Resource("table", table.table, _table(table, streamed=bool(names.archive))) for table in tables),
         *(provision_archive.shapes(names.archive, tables, place) if names.archive else ()),
         *(provision_ingest.shapes(names.ingest, place) if names.ingest else ()),
+        *(provision_api.shapes(names.api) if names.api else ()),
     ]
 
 
@@ -655,6 +659,9 @@ def _create_topic(name: str, _: Shape) -> None:
     clients.client("sns").create_topic(Name=name)
 
 
+_ON = ("ENABLED", "ENABLING")
+
+
 def _read_table(name: str) -> Shape | None:
     dynamodb = clients.client("dynamodb")
     try:
@@ -665,11 +672,13 @@ def _read_table(name: str) -> Shape | None:
     keys = sorted(table["KeySchema"], key=lambda key: key["KeyType"])  # HASH, then RANGE
     backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {})
+    expiry = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     return {
         "keys": [[key["AttributeName"], types[key["AttributeName"]]] for key in keys],
         "billing": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
         "point-in-time recovery": recovery.get("PointInTimeRecoveryStatus", "DISABLED"),
         "stream": table.get("StreamSpecification", {}).get("StreamViewType"),
+        "expires by": expiry.get("AttributeName") if expiry["TimeToLiveStatus"] in _ON else None,
     }
 
 
@@ -686,7 +695,8 @@ def _create_table(name: str, shape: Shape) -> None:
         BillingMode=shape["billing"],
     )
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-    _correct_table(name, shape, ["point-in-time recovery", *(["stream"] if "stream" in shape else [])])
+    set_later = ("point-in-time recovery", "stream", "expires by")
+    _correct_table(name, shape, [each for each in set_later if shape.get(each) not in (None, "DISABLED")])
 
 
 def _correct_table(name: str, shape: Shape, changed: Sequence[str]) -> None:
@@ -705,6 +715,10 @@ def _correct_table(name: str, shape: Shape, changed: Sequence[str]) -> None:
             PointInTimeRecoverySpecification={
                 "PointInTimeRecoveryEnabled": shape["point-in-time recovery"] == "ENABLED"
             },
+        )
+    if "expires by" in changed:
+        dynamodb.update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": shape["expires by"]}
         )
     if "stream" in changed:
         if (_read_table(name) or {}).get("stream") is not None:  # another view: switched off before it is on

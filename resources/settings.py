@@ -156,6 +156,41 @@ EVENT_ALERT_SECONDS = Setting(
     "age of the oldest event that waits from which on people are alerted; a queue forgets after 14 days",
     is_number=True,
 )
+API_SECRETS = Setting(
+    f"{PREFIX}API_SECRETS",
+    "privacy-api",
+    "what the names of the API's secrets in Secrets Manager begin with: signing keys, clients",
+)
+API_STATE_TABLE = Setting(
+    f"{PREFIX}API_STATE_TABLE",
+    "privacy-api-state",
+    "DynamoDB table of the API's rate limits and of answers by Idempotency-Key",
+)
+API_AUDIENCE = Setting(
+    f"{PREFIX}API_AUDIENCE", "privacy-assets", "the audience that tokens are for; also the issuer of our own"
+)
+API_OIDC_ISSUER = Setting(
+    f"{PREFIX}API_OIDC_ISSUER",
+    "",
+    "OIDC issuer whose access tokens the API accepts too, such as a Cognito user pool's; none if empty",
+)
+API_OIDC_KEYS = Setting(
+    f"{PREFIX}API_OIDC_KEYS", "", "where that issuer's key set is; `<issuer>/.well-known/jwks.json` if empty"
+)
+API_PROXIES = Setting(
+    f"{PREFIX}API_PROXIES",
+    "",
+    "addresses or networks of proxies, separated by commas, whose X-Forwarded-For the API believes",
+)
+API_REQUESTS_PER_CLIENT = Setting(
+    f"{PREFIX}API_REQUESTS_PER_CLIENT", "12000", "requests a minute of one client of the API", is_number=True
+)
+API_REQUESTS_PER_ADDRESS = Setting(
+    f"{PREFIX}API_REQUESTS_PER_ADDRESS",
+    "24000",
+    "requests a minute from one address to the API",
+    is_number=True,
+)
 ESTATE = Setting(
     f"{PREFIX}ESTATE",
     "estate.yaml",

@@ -42,7 +42,7 @@ _THROTTLED = (
 
 
 class CallFailed(Exception):  # noqa: N818  # what it is
-    """AWS refused a call, or could not be reached in ten attempts. ``code`` is AWS's, ``body`` its answer.
+    """AWS refused a call, or could not be reached. ``code`` is AWS's, ``body`` its answer.
 
     The message names the call and the code and nothing that was sent or answered.
     """
@@ -62,10 +62,13 @@ class Response:
 
 
 class Caller:
-    """Calls of one service, from any number of threads; throttled and broken ones are tried ten times."""
+    """Calls of one service, from any number of threads; throttled and broken ones are tried ten times.
 
-    def __init__(self, service: str) -> None:
-        self._service = service
+    Who has a caller waiting sets fewer ``attempts`` and seconds of ``timeout``.
+    """
+
+    def __init__(self, service: str, *, attempts: int = _ATTEMPTS, timeout: float = _TIMEOUT) -> None:
+        self._service, self._attempts, self._timeout = service, attempts, timeout
         self._local = threading.local()
 
     def json(self, action: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,18 +95,18 @@ class Caller:
 
     def call(self, method: str, path: str, headers: Mapping[str, str], body: bytes, *, what: str) -> Response:
         """Send until AWS has answered for good. Raises CallFailed for an answer of 300 and above."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             try:
                 answer = self._send(method, path, headers, body)
             except (OSError, http.client.HTTPException) as error:
                 self._drop()
-                if attempt == _ATTEMPTS:
+                if attempt == self._attempts:
                     raise CallFailed(what, 0, type(error).__name__) from None
             else:
                 if answer.status < 300:
                     return answer
                 code = _code(answer)
-                if attempt == _ATTEMPTS or not (answer.status >= 500 or code.startswith(_THROTTLED)):
+                if attempt == self._attempts or not (answer.status >= 500 or code.startswith(_THROTTLED)):
                     raise CallFailed(what, answer.status, code, answer.body)
             time.sleep(random.uniform(0, min(0.05 * 2**attempt, _LONGEST_PAUSE)))  # noqa: S311  # no secret
         raise AssertionError("unreachable")
@@ -122,7 +125,7 @@ class Caller:
         if held is None or held[:2] != (base, os.getpid()):
             parts = urlsplit(base)
             kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-            connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT)
+            connection = kind(parts.hostname or "", parts.port, timeout=self._timeout)
             held = self._local.held = (base, os.getpid(), connection)
         return base, held[2]
 

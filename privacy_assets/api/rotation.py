@@ -1,0 +1,251 @@
+"""Clients are made and revoked, and secrets and keys rotated, without a valid client being refused.
+
+Rotation takes Secrets Manager's four steps for all that is due together: *create* the new secrets beside the
+old, *set* their hashes in the registry, *test* that they hold, *finish* by making them what programs read.
+Between set and test it waits until every process of the API has read the registry again. The old secret
+stays valid until the next rotation is due, so a program may fetch the new one at any time in between. A run
+that was broken off goes on with the secrets that it had made.
+
+A signing key is known to every process for five minutes before the first token is signed with it.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from privacy_assets.api import clients
+from privacy_assets.api.clients import Client, Hashed, RegistryError, parse_registry
+from privacy_assets.api.tokens import LIFETIME, SigningKeys, issue, named_issuer, parse_keys, utc_now, verify
+
+DUE = timedelta(days=30)
+VALID = timedelta(days=90)
+"""How long a secret or key lasts when rotation stops: two rotations may fail."""
+OVERLAP = timedelta(days=29)
+"""How long the one before is valid beside the new one: until the next rotation is due."""
+KEY_SPREAD = timedelta(minutes=5)
+KEY_OVERLAP = timedelta(hours=1)
+"""Tokens live for 20 minutes; the rest is for a process that can't read the new key."""
+REGISTRY_SPREAD = timedelta(seconds=10)
+
+
+class Store(Protocol):
+    """Secrets Manager, as ``resources.api_secrets`` has it."""
+
+    def registry(self) -> str: ...
+
+    def signing_keys(self) -> str: ...
+
+    def change_registry(self, change: Callable[[str], str]) -> str: ...
+
+    def change_signing_keys(self, change: Callable[[str], str]) -> str: ...
+
+    def client_secret(self, client_id: str, *, pending: bool = False) -> str: ...
+
+    def put_client_secret(self, client_id: str, text: str, *, pending: bool = False) -> None: ...
+
+    def finish_client_secret(self, client_id: str) -> None: ...
+
+    def delete_client_secret(self, client_id: str) -> None: ...
+
+
+class RotationFailed(RuntimeError):  # noqa: N818  # what it is
+    """A new secret or key does not hold. What was valid before still is; nothing was finished."""
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The steps, on ``store``. ``clock`` and ``sleep`` can be replaced."""
+
+    store: Store
+    clock: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
+    registry_spread: timedelta = REGISTRY_SPREAD
+    key_spread: timedelta = KEY_SPREAD
+
+    def due(self) -> list[str]:
+        """The clients whose newest secret is 30 days old, or whose last rotation was not finished."""
+        since = self.clock() - DUE
+        return sorted(
+            client.id
+            for client in parse_registry(self.store.registry()).clients.values()
+            if client.secrets and (client.secrets[0].created_at <= since or self._is_unfinished(client.id))
+        )
+
+    def _is_unfinished(self, client_id: str) -> bool:
+        return bool(self.store.client_secret(client_id, pending=True))
+
+    def rotate(self, client_ids: Sequence[str]) -> list[str]:
+        """All four steps for these clients; answers those that have a new secret.
+
+        Two secrets of a client may be valid, not three: one whose older secret still is, is left for later.
+        """
+        able = [client_id for client_id in client_ids if self._has_room(client_id)]
+        if not able:
+            return []
+        self.create_secret(able)
+        self.set_secret(able)
+        self.sleep(self.registry_spread.total_seconds())
+        self.test_secret(able)
+        self.finish_secret(able)
+        return able
+
+    def _has_room(self, client_id: str) -> bool:
+        client, now = parse_registry(self.store.registry()).find(client_id), self.clock()
+        if client.is_oidc:
+            raise RegistryError(f"{client_id}: its secret is the OIDC issuer's, expected one of our own")
+        live = [one for one in client.secrets if one.not_after > now]
+        return len(live) < clients.LIVE or self._is_unfinished(client_id)
+
+    def create_secret(self, client_ids: Sequence[str]) -> None:
+        """A new secret for each, which nobody reads yet."""
+        for client_id in client_ids:
+            if not self._is_unfinished(client_id):
+                self.store.put_client_secret(client_id, _own(client_id, clients.new_secret()), pending=True)
+
+    def set_secret(self, client_ids: Sequence[str]) -> None:
+        """Their hashes in the registry, so that both secrets are valid."""
+        made = {client_id: self._pending(client_id) for client_id in client_ids}
+
+        def change(text: str) -> str:
+            registry, now = parse_registry(text), self.clock()
+            for client_id, secret in made.items():
+                if client_id in registry.clients:  # it may be revoked meanwhile
+                    client = registry.find(client_id)
+                    registry = registry.put(client.with_secret(secret, now, VALID, OVERLAP))
+            return registry.text()
+
+        self.store.change_registry(change)
+
+    def test_secret(self, client_ids: Sequence[str]) -> None:
+        """Both are valid by the registry as it is read now. Raises RotationFailed."""
+        registry, now = parse_registry(self.store.registry()), self.clock()
+        for client_id in client_ids:
+            if client_id not in registry.clients:
+                continue
+            found, is_newest = clients.check(registry, client_id, self._pending(client_id), now)
+            if found is None or not is_newest:
+                raise RotationFailed(f"{client_id}: its new secret is not valid, the one before still is")
+
+    def finish_secret(self, client_ids: Sequence[str]) -> None:
+        """Programs read the new secret from now on."""
+        registry = parse_registry(self.store.registry())
+        for client_id in client_ids:
+            if client_id in registry.clients:
+                self.store.finish_client_secret(client_id)
+
+    def _pending(self, client_id: str) -> str:
+        text = self.store.client_secret(client_id, pending=True)
+        return str(json.loads(text)["client_secret"]) if text else ""
+
+    def rotate_keys(self, *, at_once: bool = False) -> bool:
+        """Make a new signing key if the newest is 30 days old, or ``at_once``; whether there is a new one.
+
+        The document holds both keys, so creating and setting are one step. It is tested by a token of each
+        key before the document is put in its place. Raises RegistryError when two are valid already.
+        """
+        now = self.clock()
+        made = False
+
+        def change(text: str) -> str:
+            nonlocal made
+            keys = parse_keys(text)
+            is_due = not keys.keys or now - keys.keys[0].signs_from >= DUE
+            if not is_due and not at_once:
+                return text
+            made = True
+            first = timedelta(0) if not keys.keys else self.key_spread
+            changed = keys.with_key(now, first, VALID, KEY_OVERLAP)
+            _test_keys(changed, now)
+            return changed.text()
+
+        self.store.change_signing_keys(change)
+        return made
+
+
+def _test_keys(keys: SigningKeys, now: datetime) -> None:
+    """Each key signs a token that the set accepts. Raises RotationFailed."""
+    for key in keys.keys:
+        if key.not_after <= now + LIFETIME:
+            continue  # it signs no more
+        alone = SigningKeys((key,), keys.salt)
+        token = issue(alone, "test", ["test"], issuer="test", audience="test", now=now)
+        _, header = named_issuer(token)
+        try:
+            verify(token, header, keys, issuer="test", audience="test", now=now)
+        except Exception as error:
+            raise RotationFailed(f"signing key {key.kid}: its tokens are not valid") from error
+
+
+def create_client(
+    store: Store,
+    client_id: str,
+    scopes: Sequence[str],
+    buckets: Sequence[str] | None,
+    *,
+    is_oidc: bool = False,
+    clock: Callable[[], datetime] = utc_now,
+) -> Client:
+    """A new client; its secret is in Secrets Manager before anybody can use it, and is not answered.
+
+    Raises RegistryError for a client that is there, and for an id or a scope that is none.
+    """
+    clients.require_client(client_id, scopes, buckets)
+    now = clock()
+    secret = "" if is_oidc else clients.new_secret()
+    hashes = () if is_oidc else (Hashed(clients.hashed(client_id, secret), now, now + VALID),)
+    client = Client(client_id, tuple(scopes), None if buckets is None else tuple(buckets), hashes, is_oidc)
+
+    def change(text: str) -> str:
+        registry = parse_registry(text)
+        if client_id in registry.clients:
+            raise RegistryError(f"{client_id}: there is such a client, expected a new name, or `rotate`")
+        return registry.put(client).text()
+
+    if client_id in parse_registry(store.registry()).clients:
+        change(store.registry())
+    if secret:
+        store.put_client_secret(client_id, _own(client_id, secret))
+    store.change_registry(change)
+    return client
+
+
+def revoke_client(store: Store, client_id: str) -> None:
+    """No secret and no token of the client is valid in half a minute's time. Raises RegistryError."""
+
+    def change(text: str) -> str:
+        registry = parse_registry(text)
+        registry.find(client_id)
+        return registry.without(client_id).text()
+
+    store.change_registry(change)
+    store.delete_client_secret(client_id)
+
+
+def revoke_old_secret(store: Store, client_id: str, clock: Callable[[], datetime] = utc_now) -> bool:
+    """Only the newest secret stays valid; whether there was another. Raises RegistryError."""
+    had = False
+
+    def change(text: str) -> str:
+        nonlocal had
+        registry, now = parse_registry(text), clock()
+        client = registry.find(client_id)
+        had = any(one.not_after > now for one in client.secrets[1:])
+        newest = Client(client.id, client.scopes, client.buckets, client.secrets[:1], client.is_oidc)
+        return registry.put(newest).text()
+
+    store.change_registry(change)
+    return had
+
+
+def ensure_keys(store: Store, clock: Callable[[], datetime] = utc_now) -> bool:
+    """Make the first signing key if there is none; whether it was made."""
+    if parse_keys(store.signing_keys()).keys:
+        return False
+    return Rotation(store, clock).rotate_keys()
+
+
+def _own(client_id: str, secret: str) -> str:
+    return json.dumps({"client_id": client_id, "client_secret": secret})

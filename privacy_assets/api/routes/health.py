@@ -1,0 +1,32 @@
+"""``/healthz`` says that the process lives; ``/readyz`` that it can do its work."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from privacy_assets.api import problems
+from privacy_assets.api.services import Services
+
+
+class Health(BaseModel):
+    """All is well."""
+
+    status: str = "ok"
+
+
+def router(services: Services) -> APIRouter:
+    """The probes. They need no token and have no limit."""
+    made = APIRouter(tags=["health"])
+
+    @made.get("/healthz", summary="Whether the process lives")
+    async def healthz() -> Health:
+        return Health()
+
+    @made.get("/readyz", summary="Whether it can work", responses=problems.responses())
+    async def readyz() -> Health:
+        """Keys and clients are read, and DynamoDB answers."""
+        await services.known(services.keys.get())
+        await services.known(services.registry.get())
+        await services.call(services.state.ready)
+        return Health()
+
+    return made

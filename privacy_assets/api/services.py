@@ -1,0 +1,175 @@
+"""What the API is made of besides its own code: settings, and Protocols for what AWS does for it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+from privacy_assets.api import logs
+from privacy_assets.api.cached import Cached
+from privacy_assets.api.clients import Registry, parse_registry
+from privacy_assets.api.limits import Counts, RateLimit
+from privacy_assets.api.problems import busy
+from privacy_assets.api.tokens import Oidc, SigningKeys, parse_keys, utc_now
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TALLY_SECONDS = 10.0
+
+
+class Secrets(Protocol):
+    """The two documents in Secrets Manager that the API reads."""
+
+    def registry(self) -> str: ...
+
+    def signing_keys(self) -> str: ...
+
+
+class State(Counts, Protocol):
+    """What processes share, in DynamoDB: counts, and answers by Idempotency-Key."""
+
+    def begin(self, name: str, body_hash: str, now: int, lease: int, keep: int) -> Mapping[str, Any] | None:
+        """Claim ``name``: None when it is ours now, else what stands there."""
+        ...
+
+    def finish(self, name: str, status: int, headers: Mapping[str, str], body: bytes) -> None: ...
+
+    def abandon(self, name: str) -> None: ...
+
+    def add(self, name: str, number: int) -> None:
+        """Add to a counter that is kept."""
+        ...
+
+    def ready(self) -> None:
+        """Raises when DynamoDB doesn't answer."""
+        ...
+
+
+class EventQueue(Protocol):
+    """The queue of accepted events."""
+
+    def send(self, bodies: Sequence[str]) -> None:
+        """Return when all are durable. Raises when it is not known that they are."""
+        ...
+
+
+class ScanJobs(Protocol):
+    """Scans and their progress."""
+
+    def record(self, job_id: str, bucket: str, prefix: str) -> dict[str, Any]: ...
+
+    def get(self, job_id: str) -> dict[str, Any] | None: ...
+
+
+class ScanQueue(Protocol):
+    """The queue of scans that are asked for."""
+
+    def send(self, body: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the API behaves; what is counted is a minute's requests."""
+
+    issuer: str = "privacy-assets"
+    audience: str = "privacy-assets"
+    requests_a_client: int = 12_000
+    requests_an_address: int = 24_000
+    in_flight: int = 256
+    fresh_seconds: float = 30.0
+    cool_down_seconds: float = 5.0
+
+
+@dataclass
+class Services:
+    """Everything that routes need, by name. ``troubles`` are the exceptions by which resources say that AWS
+    did not do it.
+    """
+
+    secrets: Secrets
+    state: State
+    events: EventQueue
+    scan_jobs: ScanJobs
+    scan_queue: ScanQueue
+    buckets: Callable[[], Mapping[str, str]]
+    """The estate's buckets, each with the prefix that is governed."""
+    findings: Any = None
+    options: Options = field(default_factory=Options)
+    oidc: Oidc | None = None
+    troubles: tuple[type[Exception], ...] = (OSError,)
+    now: Callable[[], datetime] = utc_now
+
+    @cached_property
+    def registry(self) -> Cached[Registry]:
+        """The clients."""
+        return self._cached(lambda: parse_registry(self.secrets.registry()))
+
+    @cached_property
+    def keys(self) -> Cached[SigningKeys]:
+        """The signing keys."""
+        return self._cached(lambda: parse_keys(self.secrets.signing_keys()))
+
+    def _cached(self, load: Callable[[], T]) -> Cached[T]:
+        return Cached(load, self.options.fresh_seconds, self.options.cool_down_seconds)
+
+    @cached_property
+    def client_limit(self) -> RateLimit:
+        return RateLimit("client", self.options.requests_a_client, self.state, self._limit_failed)
+
+    @cached_property
+    def address_limit(self) -> RateLimit:
+        return RateLimit("address", self.options.requests_an_address, self.state, self._limit_failed)
+
+    @cached_property
+    def tally(self) -> "Tally":
+        return Tally(self.state)
+
+    def _limit_failed(self, error: Exception) -> None:
+        logs.failed("rate limits are this process's own for a minute", error)
+
+    async def call(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """A blocking call in a thread. What AWS did not do raises Problem 503."""
+        return await self.known(run_in_threadpool(function, *arguments, **named))
+
+    async def known(self, answer: Awaitable[T]) -> T:
+        """The answer. What AWS did not do raises Problem 503."""
+        try:
+            return await answer
+        except self.troubles as error:
+            logs.failed("AWS did not do it", error)
+            raise busy("a service behind this one does not answer; nothing was lost, try again") from None
+
+
+class Tally:
+    """Counts how often something old is still used, a call every ten seconds and not for each use."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._counts: dict[str, int] = {}
+        self._told = time.monotonic()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, name: str) -> None:
+        """One more use of ``name``."""
+        self._counts[name] = self._counts.get(name, 0) + 1
+        if time.monotonic() - self._told >= TALLY_SECONDS:
+            task = asyncio.create_task(self.tell())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def tell(self) -> None:
+        """Write down what was counted; what can't be is counted on."""
+        self._told = time.monotonic()
+        counts, self._counts = self._counts, {}
+        for name, number in counts.items():
+            try:
+                await run_in_threadpool(self._state.add, name, number)
+            except Exception as error:  # noqa: BLE001  # a count is worth no request
+                self._counts[name] = self._counts.get(name, 0) + number
+                logs.failed("uses of old secrets are counted later", error)
