@@ -49,6 +49,8 @@ class Context:
     own_actions: set[str] = field(default_factory=set)
     intercept: Callable[[dict[str, Any]], Response | None] = lambda _: None
     """Asked before a request is looked at: what it answers is the answer."""
+    observe: Callable[[Mapping[str, Any]], None] | None = None
+    """Told of each request's environ while somebody records calls."""
     counts: dict[str, Callable[[], int]] = field(default_factory=dict)
     on_reset: list[Callable[[], None]] = field(default_factory=list)
     on_start: list[Callable[[], None]] = field(default_factory=list)

@@ -22,6 +22,7 @@ from werkzeug.wrappers import Request, Response
 
 from local_aws import (
     athena,
+    calls,
     dynamodb,
     eventbridge,
     faults,
@@ -41,7 +42,7 @@ from local_aws.process import DEFAULT_PORT
 from local_aws.settings import StartError
 from local_aws.store import Store
 
-ENGINES = (s3, faults, s3_events, eventbridge, sqs, dynamodb, pipes, glue, athena)
+ENGINES = (calls, s3, faults, s3_events, eventbridge, sqs, dynamodb, pipes, glue, athena)
 
 _OPEN_FILES = 65_536
 
@@ -62,6 +63,8 @@ class Application:
             return self._local(path.removeprefix("/_local/"), environ)(environ, start_response)
         if path == "/moto-api/reset" and environ["REQUEST_METHOD"] == "POST":
             return self._reset(Request(environ))(environ, start_response)
+        if self._context.observe is not None:
+            self._context.observe(environ)
         refused = self._context.intercept(environ)
         if refused is not None:
             return refused(environ, start_response)

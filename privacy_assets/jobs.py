@@ -13,6 +13,7 @@ from privacy_assets.archive.names import (
 )
 from privacy_assets.estate import Estate
 from privacy_assets.snapshot import names
+from privacy_assets.tasks import task_tags
 
 if TYPE_CHECKING:  # Dagster has no public name for what define_asset_job answers
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -39,6 +40,7 @@ def snapshot_jobs(estate: Estate) -> "list[AssetJob]":
             exports,
             description="Asks DynamoDB to export every governed table as it was at the end of the day.",
             executor_def=dg.in_process_executor,
+            tags=task_tags(NIGHTLY_EXPORTS),
         ),
         dg.define_asset_job(
             DAILY_AUDIT,
@@ -48,6 +50,7 @@ def snapshot_jobs(estate: Estate) -> "list[AssetJob]":
                 "vanished against the archive of deletions."
             ),
             executor_def=dg.in_process_executor,
+            tags=task_tags(DAILY_AUDIT),
         ),
     ]
 
@@ -59,6 +62,7 @@ def archive_job() -> "AssetJob":
         dg.AssetSelection.assets(DELETIONS_KEY),
         description="Archives all deletions that wait.",
         executor_def=dg.in_process_executor,
+        tags=task_tags(ARCHIVE_DELETIONS),
     )
 
 
@@ -69,4 +73,5 @@ def restore_job() -> "AssetJob":
         dg.AssetSelection.assets(RESTORED_KEY),
         description="Restores deleted records; a dry run unless it is told who approved.",
         executor_def=dg.in_process_executor,
+        tags=task_tags(ARCHIVE_RESTORE),
     )

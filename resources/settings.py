@@ -229,6 +229,16 @@ EXPORT_POLL_SECONDS = Setting(
     is_number=True,
 )
 
+RUN_ROLES = Setting(
+    f"{PREFIX}RUN_ROLES",
+    "",
+    "what the ARNs of the jobs' roles begin with, where runs are tasks of ECS; the task's own role if empty",
+)
+SHARDS = Setting(
+    f"{PREFIX}SHARDS",
+    "in_process",
+    "where the shards of a scan run: `in_process`, one after another, or `ecs`, each as a task",
+)
 DEBUG = Setting(
     f"{PREFIX}DEBUG",
     "",

@@ -34,6 +34,7 @@ from privacy_assets.scan.tables import (
     PARTITION_BY,
 )
 from privacy_assets.scan.work import OBJECT_PART, Failed, Job, Tally, Workers, planned
+from privacy_assets.tasks import shard_executor, task_tags
 from resources import settings
 from resources.buckets import BucketsResource, ObjectUnreadable
 from resources.iceberg import IcebergResource
@@ -71,8 +72,8 @@ def scan_job() -> Any:
         dg.AssetSelection.assets(OBJECTS_KEY, FINDINGS_KEY, RISK_KEY)
         | dg.AssetSelection.checks_for_assets(OBJECTS_KEY),
         description="Reads what is new or changed in a bucket and lists what it finds.",
-        executor_def=dg.in_process_executor,
-        tags={"dagster/max_retries": 2},
+        executor_def=shard_executor(),
+        tags={"dagster/max_retries": 2, **task_tags(SCAN_JOB)},
     )
 
 
