@@ -51,13 +51,10 @@ class Calls:
 
     def _observe(self, environ: Mapping[str, Any]) -> None:
         query = environ.get("QUERY_STRING", "")
-        credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if credential is None and "X-Amz-Credential" in query:
-            scope = parse_qs(query)["X-Amz-Credential"][0]
-            credential = _CREDENTIAL.search(f"Credential={scope}")
-        if credential is None:
+        caller = _caller(environ.get("HTTP_AUTHORIZATION", ""), query)
+        if caller is None:
             return
-        key, region, service = credential.groups()
+        key, region, service = caller
         call = {
             "key": key,
             "service": service,
@@ -71,6 +68,17 @@ class Calls:
         }
         with self._lock:
             self._recorded.append(call)
+
+
+def _caller(authorization: str, query: str) -> tuple[str, str, str] | None:
+    """Access key id, region and service of a signed request or of a signed link (both versions of these)."""
+    link = parse_qs(query)
+    if "X-Amz-Credential" in link:
+        authorization = f"Credential={link['X-Amz-Credential'][0]}"
+    elif "AWSAccessKeyId" in link:
+        return link["AWSAccessKeyId"][0], "", "s3"
+    found = _CREDENTIAL.search(authorization)
+    return (found[1], found[2], found[3]) if found else None
 
 
 def _parameters(service: str, environ: Mapping[str, Any]) -> Any:

@@ -28,6 +28,8 @@ def client(service: str, attempts: int = 10) -> Any:
                     retries={"mode": "standard", "max_attempts": attempts},
                     max_pool_connections=32,
                     tcp_keepalive=True,
+                    # In us-east-1 the SDK signs links with version 2, which buckets made since 2020 refuse.
+                    signature_version="s3v4" if service == "s3" else None,
                 ),
             )
         return _clients[key]

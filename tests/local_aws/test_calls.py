@@ -81,7 +81,7 @@ def test_each_caller_is_told_apart_and_no_content_is_kept(endpoint: str) -> None
 def test_a_link_is_its_signers_call(endpoint: str) -> None:
     s3 = client("s3", endpoint, "signer")
     s3.create_bucket(Bucket="bucket-b")
-    link = s3.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "a"})
+    link = s3.generate_presigned_url("get_object", Params={"Bucket": "bucket-b", "Key": "a"})
     requests.post(f"{endpoint}/_local/calls", timeout=60)
     requests.get(link, timeout=60)
     (call,) = recorded(endpoint)
