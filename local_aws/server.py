@@ -27,6 +27,7 @@ from local_aws import (
     eventbridge,
     faults,
     glue,
+    kms,
     objects,
     pipes,
     replay,
@@ -42,7 +43,7 @@ from local_aws.process import DEFAULT_PORT
 from local_aws.settings import StartError
 from local_aws.store import Store
 
-ENGINES = (calls, s3, faults, s3_events, eventbridge, sqs, dynamodb, pipes, glue, athena)
+ENGINES = (calls, s3, kms, faults, s3_events, eventbridge, sqs, dynamodb, pipes, glue, athena)
 
 _OPEN_FILES = 65_536
 

@@ -29,6 +29,7 @@ from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.items import TablesResource
+from resources.ledger import LedgerResource
 from resources.s3 import LakeResource
 from resources.scan_jobs import ScanJobsResource
 from resources.sns import AlertResource
@@ -77,6 +78,13 @@ def default_resources() -> dict[str, Any]:
         ),
         "event_queue": BusyQueueResource(
             queue=settings.EVENT_QUEUE.source(), dead_letters=settings.EVENT_DEAD_LETTER_QUEUE.source()
+        ),
+        "ledger": LedgerResource(
+            bucket=settings.EVIDENCE_BUCKET.source(),
+            table=settings.LEDGER_TABLE.source(),
+            key=settings.LEDGER_KEY.source(),
+            retention_days=settings.LEDGER_RETENTION_DAYS.number(),
+            lock_mode=settings.LEDGER_LOCK_MODE.source(),
         ),
         "streams": StreamsResource(),
         "tables": TablesResource(),

@@ -11,11 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from resources import clients, provision_api, provision_archive, provision_ingest, settings
+from resources import (
+    clients,
+    provision_api,
+    provision_archive,
+    provision_ingest,
+    provision_ledger,
+    settings,
+)
 from resources.clients import error_code
 from resources.provision_api import ApiNames
 from resources.provision_archive import ArchiveNames
 from resources.provision_ingest import IngestNames
+from resources.provision_ledger import LedgerNames
 
 Shape = Mapping[str, Any]
 """A resource's configuration: what is compared, under names that a person understands."""
@@ -52,9 +60,7 @@ class TableShape:
 
 @dataclass(frozen=True)
 class Names:
-    """What the resources are called; without ``archive`` there is no archive of deleted records, and without
-    ``ingest`` no events are taken in.
-    """
+    """What the resources are called; a domain whose names are not given has no resources."""
 
     bucket: str
     database: str
@@ -70,6 +76,7 @@ class Names:
     archive: ArchiveNames | None = None
     ingest: IngestNames | None = None
     api: ApiNames | None = None
+    ledger: LedgerNames | None = None
 
     @classmethod
     def from_settings(cls) -> "Names":
@@ -88,6 +95,7 @@ class Names:
             archive=ArchiveNames.from_settings(),
             ingest=IngestNames.from_settings(),
             api=ApiNames.from_settings(),
+            ledger=LedgerNames.from_settings(),
         )
 
     def crawler(self, noun: str) -> str:
@@ -154,6 +162,7 @@ def shapes(names: Names, tables: Sequence[TableShape], place: Place) -> list[Res
         *(provision_archive.shapes(names.archive, tables, place) if names.archive else ()),
         *(provision_ingest.shapes(names.ingest, place) if names.ingest else ()),
         *(provision_api.shapes(names.api) if names.api else ()),
+        *(provision_ledger.shapes(names.ledger, place) if names.ledger else ()),
     ]
 
 
@@ -345,10 +354,11 @@ def _create_bucket(name: str, shape: Shape) -> None:
     # us-east-1 is the default and is refused when it is named.
     where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     s3.create_bucket(Bucket=name, **where)
-    _correct_bucket(name, shape, list(shape))
+    correct_bucket(name, shape, list(shape))
 
 
-def _correct_bucket(name: str, shape: Shape, changed: Sequence[str]) -> None:
+def correct_bucket(name: str, shape: Shape, changed: Sequence[str]) -> None:
+    """Bring a bucket to its declaration."""
     s3 = clients.client("s3")
     if "versioning" in changed:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": shape["versioning"]})
@@ -742,7 +752,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[str, Kind] = {
-    "bucket": Kind(read_bucket, _create_bucket, _correct_bucket),
+    "bucket": Kind(read_bucket, _create_bucket, correct_bucket),
     "role": Kind(_read_role, _create_role, _correct_role),
     "database": Kind(_read_database, _create_database, _nothing_to_correct),
     "crawler": Kind(_read_crawler, _create_crawler, _correct_crawler),
@@ -755,4 +765,4 @@ KINDS: Mapping[str, Kind] = {
 
 
 def _kind(name: str) -> Kind:
-    return KINDS.get(name) or provision_archive.kinds()[name]
+    return {**KINDS, **provision_archive.kinds(), **provision_ledger.kinds()}[name]

@@ -191,6 +191,28 @@ API_REQUESTS_PER_ADDRESS = Setting(
     "requests a minute from one address to the API",
     is_number=True,
 )
+EVIDENCE_BUCKET = Setting(
+    f"{PREFIX}EVIDENCE_BUCKET", "privacy-evidence", "S3 bucket of the ledger, under Object Lock"
+)
+LEDGER_TABLE = Setting(
+    f"{PREFIX}LEDGER_TABLE", "privacy-ledger", "DynamoDB table of the ledger's head and index"
+)
+LEDGER_KEY = Setting(
+    f"{PREFIX}LEDGER_KEY",
+    "alias/privacy-ledger",
+    "what signs the ledger's checkpoints: a KMS key (its alias or ARN), or the path of a `.pem` file",
+)
+LEDGER_RETENTION_DAYS = Setting(
+    f"{PREFIX}LEDGER_RETENTION_DAYS",
+    "2557",
+    "for how many days Object Lock holds the ledger's entries and checkpoints",
+    is_number=True,
+)
+LEDGER_LOCK_MODE = Setting(
+    f"{PREFIX}LEDGER_LOCK_MODE",
+    "COMPLIANCE",
+    "how: `COMPLIANCE`, which nobody can shorten, the account's root neither, or `GOVERNANCE`",
+)
 ESTATE = Setting(
     f"{PREFIX}ESTATE",
     "estate.yaml",

@@ -25,9 +25,11 @@ from resources.dynamodb import ExportsResource
 from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
+from resources.ledger import LedgerResource
 from resources.provision import Names, provision
 from resources.provision_archive import ArchiveNames
 from resources.provision_ingest import IngestNames
+from resources.provision_ledger import LedgerNames
 from resources.s3 import LakeResource
 from resources.scan_jobs import ScanJobsResource
 from resources.sns import AlertResource
@@ -78,6 +80,16 @@ def ingest_names(unique: str) -> IngestNames:
     )
 
 
+def ledger_names(unique: str) -> LedgerNames:
+    return LedgerNames(bucket=f"evidence-{unique}", table=f"ledger-{unique}", key=f"alias/ledger-{unique}")
+
+
+def ledger_resource(names: LedgerNames) -> LedgerResource:
+    return LedgerResource(
+        bucket=names.bucket, table=names.table, key=names.key, retention_days=30, lock_mode="GOVERNANCE"
+    )
+
+
 @dataclass
 class House:
     """One estate on local AWS."""
@@ -114,6 +126,7 @@ class House:
             scan_jobs=f"scan-jobs-{unique}",
             archive=archive_names(unique) if archive else None,
             ingest=ingest_names(unique) if ingest else None,
+            ledger=ledger_names(unique),
         )
         tables = [
             {
@@ -149,6 +162,7 @@ class House:
                 queue=self.names.scan_requests, dead_letters=self.names.scan_dead_letters
             ),
             "alerts": AlertResource(topic_arn=f"arn:aws:sns:us-east-1:123456789012:{self.names.topic}"),
+            "ledger": self.ledger,
             **self.archive_resources,
             **self.ingest_resources,
         }
@@ -174,6 +188,11 @@ class House:
         if names is None:
             return {}
         return {"event_queue": BusyQueueResource(queue=names.queue, dead_letters=names.dead_letters)}
+
+    @property
+    def ledger(self) -> LedgerResource:
+        assert self.names.ledger is not None
+        return ledger_resource(self.names.ledger)
 
     @property
     def exports(self) -> ExportsResource:
