@@ -93,7 +93,7 @@ class ArchiveResource(dg.ConfigurableResource[Any]):
     def read(self, path: str, version: str) -> bytes | None:
         """The bytes of a version; None when it is gone."""
         try:
-            return _s3().object("GET", self.bucket, path, query=f"versionId={version}").body
+            return _s3().object("GET", self.bucket, path, version=version).body
         except CallFailed as failed:
             if failed.status == 404 or failed.code == "NoSuchVersion":
                 return None
@@ -102,15 +102,14 @@ class ArchiveResource(dg.ConfigurableResource[Any]):
     def remove(self, path: str, version: str) -> None:
         """Delete a version for good; fine when it is gone."""
         try:
-            _s3().object("DELETE", self.bucket, path, query=f"versionId={version}")
+            _s3().object("DELETE", self.bucket, path, version=version)
         except CallFailed as failed:
             if failed.status != 404:
                 raise
 
     def _head(self, path: str, version: str) -> Version | None:
-        query = f"versionId={version}" if version else ""
         try:
-            found: Response = _s3().object("HEAD", self.bucket, path, query=query)
+            found: Response = _s3().object("HEAD", self.bucket, path, version=version)
         except CallFailed as failed:
             if failed.status in (404, 405):
                 return None

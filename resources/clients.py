@@ -7,14 +7,20 @@ import os
 import threading
 from typing import Any
 
+_NAMES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
+
 _lock = threading.Lock()
 _clients: dict[tuple[str, ...], Any] = {}
 
 
+def surroundings() -> tuple[str, ...]:
+    """What a client is made for and can't be used beyond: this process, and what its environment says."""
+    return (str(os.getpid()), *(os.environ.get(name, "") for name in _NAMES))
+
+
 def client(service: str, attempts: int = 10) -> Any:
     """The client of ``service``.  Throttled and broken calls are tried ``attempts`` times, with pauses."""
-    names = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
-    key = (service, str(attempts), str(os.getpid()), *(os.environ.get(name, "") for name in names))
+    key = (service, str(attempts), *surroundings())
     with _lock:  # boto3's default session is not safe to make clients from in several threads
         if key not in _clients:
             import boto3

@@ -86,13 +86,14 @@ def test_whatever_happens_each_deletion_is_archived_once(archive: Archive, tmp_p
     command = [sys.executable, "-m", "tests.archive.worker", arguments]
     chance, killed, started = random.Random(4), 0, time.monotonic()
     while archive.waiting()["queue"]:
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as worker:
+        with subprocess.Popen(command) as worker:
             try:
-                worker.wait(chance.uniform(5, 40 if LARGE else 6) if killed < KILLS else None)
+                worker.wait(chance.uniform(5, 180 if LARGE else 6) if killed < KILLS else None)
             except subprocess.TimeoutExpired:
+                peak = peak_mib(worker.pid)
                 worker.send_signal(signal.SIGKILL)
                 killed += 1
-                said(f"killed after {time.monotonic() - started:.0f} s, {archive.waiting()} left")
+                said(f"killed after {time.monotonic() - started:.0f} s, {peak} MiB, {archive.waiting()} left")
             else:
                 assert worker.returncode == 0
         if not LARGE and killed < KILLS // 3 and not archive.waiting()["queue"]:
@@ -133,6 +134,12 @@ def objects(archive: Archive) -> set[tuple[str, str]]:
             found |= {(version["Key"], version["VersionId"]) for version in page.get("Versions", ())}
             assert not page.get("DeleteMarkers")
     return found
+
+
+def peak_mib(pid: int) -> int:
+    """The most memory that a process has had."""
+    told = Path(f"/proc/{pid}/status").read_text()
+    return int(told.partition("VmHWM:")[2].split()[0]) // 1024 if "VmHWM:" in told else 0
 
 
 def said(line: str) -> None:

@@ -1,6 +1,7 @@
 """A process that archives what waits, for tests that kill it: ``python -m tests.archive.worker '{…}'``."""
 
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from resources.streams import RecordsGone, StreamsResource
 
 
 def main() -> None:
-    """Drain until the queue is empty; prints how many records were archived."""
+    """Drain until the queue is empty; says what it took."""
     said = json.loads(sys.argv[1])
     done = Archiver(
         queue=DeletionQueueResource(**said["queue"]),
@@ -27,7 +28,11 @@ def main() -> None:
         gone=RecordsGone,
         bite_records=said["bite"],
     ).drain()
-    sys.stdout.write(f"{done.archived}\n")
+    peak = resource.getrusage(resource.RUSAGE_SELF)
+    sys.stderr.write(
+        f"archived {done.archived:,} in {done.bites} bites, {peak.ru_maxrss // 1024} MiB, "
+        f"{peak.ru_utime + peak.ru_stime:.0f} s of processor time\n"
+    )
 
 
 if __name__ == "__main__":
