@@ -176,9 +176,9 @@ def _local(deletions: int, table: str) -> dict[str, Any]:
     import boto3
     import requests
 
-    from resources.signed import Caller
+    from resources.signed import caller
 
-    items = Caller("dynamodb")
+    items = caller("dynamodb")
     names = [f"log-{number:09d}" for number in range(deletions)]
 
     def put(name: str) -> None:

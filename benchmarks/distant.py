@@ -10,6 +10,8 @@ import json
 import sys
 from urllib.parse import unquote, urlsplit
 
+import uvloop
+
 DELAY = 0.015
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/{table}/stream/2026-01-01T00:00:00.000"
 
@@ -153,4 +155,4 @@ def _answer(body: bytes, headers: bytes = b"") -> bytes:
 
 
 if __name__ == "__main__":
-    asyncio.run(Distant(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]).serve())
+    uvloop.run(Distant(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]).serve())

@@ -6,7 +6,6 @@ So one look at the current version tells, nearly always, whether a record is the
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,9 @@ from typing import Any
 import dagster as dg
 
 from resources import clients
-from resources.signed import Caller, CallFailed, Response
+from resources.signed import CallFailed, Response, caller
 
 _SEQUENCE, _HIGHEST = "x-amz-meta-sequence", "x-amz-meta-highest"
-_SHARED: dict[str, Caller] = {}
-_lock = threading.Lock()
 
 
 class ObjectRefused(Exception):  # noqa: N818  # a refusal, told as S3 tells it
@@ -61,7 +58,7 @@ class ArchiveResource(dg.ConfigurableResource[Any]):
         headers = {"Content-Type": "application/json", _SEQUENCE: sequence, _HIGHEST: highest}
         headers |= {"If-None-Match": "*"} if after is None else {"If-Match": after.etag}
         try:
-            answer = _s3().object("PUT", self.bucket, path, headers, body)
+            answer = caller("s3").object("PUT", self.bucket, path, headers, body)
         except CallFailed as failed:
             if failed.status in (409, 412) or (failed.status == 404 and after is not None):
                 return None
@@ -93,7 +90,7 @@ class ArchiveResource(dg.ConfigurableResource[Any]):
     def read(self, path: str, version: str) -> bytes | None:
         """The bytes of a version; None when it is gone."""
         try:
-            return _s3().object("GET", self.bucket, path, version=version).body
+            return caller("s3").object("GET", self.bucket, path, version=version).body
         except CallFailed as failed:
             if failed.status == 404 or failed.code == "NoSuchVersion":
                 return None
@@ -102,14 +99,14 @@ class ArchiveResource(dg.ConfigurableResource[Any]):
     def remove(self, path: str, version: str) -> None:
         """Delete a version for good; fine when it is gone."""
         try:
-            _s3().object("DELETE", self.bucket, path, version=version)
+            caller("s3").object("DELETE", self.bucket, path, version=version)
         except CallFailed as failed:
             if failed.status != 404:
                 raise
 
     def _head(self, path: str, version: str) -> Version | None:
         try:
-            found: Response = _s3().object("HEAD", self.bucket, path, version=version)
+            found: Response = caller("s3").object("HEAD", self.bucket, path, version=version)
         except CallFailed as failed:
             if failed.status in (404, 405):
                 return None
@@ -122,9 +119,3 @@ class ArchiveResource(dg.ConfigurableResource[Any]):
             sequence,
             headers.get(_HIGHEST, sequence),
         )
-
-
-def _s3() -> Caller:
-    """One caller, whose connections all resources of the process share."""
-    with _lock:
-        return _SHARED.setdefault("s3", Caller("s3"))

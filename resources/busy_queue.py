@@ -3,7 +3,6 @@
 A thousand messages a second are two hundred calls: they go through ``resources.signed``.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,13 +10,11 @@ from typing import Any
 import dagster as dg
 
 from resources import clients
-from resources.signed import Caller
+from resources.signed import caller
 from resources.sqs import Message
 
 _BATCH = 10  # SQS takes no more messages a call
 _BATCH_BYTES = 1 << 20  # nor more bytes, in one message or in all of a call; attributes count
-_SHARED: dict[str, Caller] = {}
-_lock = threading.Lock()
 REASON = "reason"
 
 
@@ -43,7 +40,9 @@ class BusyQueueResource(dg.ConfigurableResource[Any]):
         refused: list[int] = []
         for batch in _batches(bodies):
             entries = [{"Id": str(number), "MessageBody": bodies[number]} for number in batch]
-            answer = _sqs().json("SendMessageBatch", {"QueueUrl": _url(self.queue), "Entries": entries})
+            answer = caller("sqs").json(
+                "SendMessageBatch", {"QueueUrl": _url(self.queue), "Entries": entries}
+            )
             refused += [int(failed["Id"]) for failed in answer.get("Failed") or ()]
         return refused
 
@@ -85,7 +84,7 @@ class BusyQueueResource(dg.ConfigurableResource[Any]):
         found = {}
         for queue in self._queues:
             request = {"QueueUrl": _url(queue), "AttributeNames": names}
-            attributes = _sqs().json("GetQueueAttributes", request)["Attributes"]
+            attributes = caller("sqs").json("GetQueueAttributes", request)["Attributes"]
             found[queue] = sum(int(attributes[name]) for name in names)
         return found
 
@@ -151,7 +150,7 @@ def receive(queue: str, wait: int, *, reasons: bool = False, visibility: int | N
         request["MessageAttributeNames"] = [REASON]
     if visibility is not None:
         request["VisibilityTimeout"] = visibility
-    answer = _sqs().json("ReceiveMessage", request)
+    answer = caller("sqs").json("ReceiveMessage", request)
     return [
         Message(
             item["MessageId"],
@@ -171,7 +170,7 @@ def delete(queue: str, messages: Sequence[Message]) -> None:
             {"Id": str(number), "ReceiptHandle": message.receipt}
             for number, message in enumerate(messages[start : start + _BATCH])
         ]
-        _sqs().json("DeleteMessageBatch", {"QueueUrl": _url(queue), "Entries": entries})
+        caller("sqs").json("DeleteMessageBatch", {"QueueUrl": _url(queue), "Entries": entries})
 
 
 def _send(queue: str, body: str, reason: str | None) -> None:
@@ -180,10 +179,4 @@ def _send(queue: str, body: str, reason: str | None) -> None:
     reason = reason.encode()[:room].decode(errors="ignore") if reason and room > 0 else None
     if reason:
         request["MessageAttributes"] = {REASON: {"DataType": "String", "StringValue": reason}}
-    _sqs().json("SendMessage", request)
-
-
-def _sqs() -> Caller:
-    """One caller, whose connections all resources of the process share."""
-    with _lock:
-        return _SHARED.setdefault("sqs", Caller("sqs"))
+    caller("sqs").json("SendMessage", request)

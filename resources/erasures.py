@@ -7,7 +7,6 @@ registry's own. The key is in the registry too, encrypted by KMS: to test a gues
 import base64
 import hashlib
 import hmac
-import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,14 +17,12 @@ from typing import Any
 import dagster as dg
 
 from resources import clients
-from resources.signed import Caller
+from resources.signed import caller
 
 _PAGE = 100  # BatchGetItem takes no more
 _THREADS = 8
 _KEY_ITEM = "#key"
-_SHARED: dict[str, Caller] = {}
 _keys: dict[tuple[str, str], bytes] = {}
-_lock = threading.Lock()
 
 Subject = tuple[str, str]
 """A table's noun and a subject as that table knows it."""
@@ -93,7 +90,7 @@ class ErasuresResource(dg.ConfigurableResource[Any]):
         }
         found: list[dict[str, Any]] = []
         while request:
-            answer = _dynamodb().json("BatchGetItem", {"RequestItems": request})
+            answer = caller("dynamodb").json("BatchGetItem", {"RequestItems": request})
             found += answer["Responses"].get(self.table, [])
             request = answer.get("UnprocessedKeys") or {}
         return found
@@ -132,8 +129,3 @@ def _erasure(item: dict[str, Any]) -> Erasure:
         started=datetime.fromisoformat(item["started"]["S"]),
         completed=datetime.fromisoformat(completed["S"]) if completed else None,
     )
-
-
-def _dynamodb() -> Caller:
-    with _lock:
-        return _SHARED.setdefault("dynamodb", Caller("dynamodb"))

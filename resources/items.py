@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html
 
 import json
 import random
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -14,12 +13,10 @@ from typing import Any
 import dagster as dg
 
 from resources import clients
-from resources.signed import Caller, CallFailed
+from resources.signed import CallFailed, caller
 
 _PATIENCE_SECONDS = 300.0
 _CONDITIONS = 90  # an expression has 4 KB
-_SHARED: dict[str, Caller] = {}
-_lock = threading.Lock()
 
 Item = Mapping[str, Any]
 
@@ -115,15 +112,10 @@ def _call(action: str, request: dict[str, Any]) -> dict[str, Any]:
     until, pause = time.monotonic() + _PATIENCE_SECONDS, 0.5
     while True:
         try:
-            return _dynamodb().json(action, request)
+            return caller("dynamodb").json(action, request)
         except CallFailed as failed:
             throttled = "Throughput" in failed.code or "Throttl" in failed.code
             if not throttled or time.monotonic() > until:
                 raise
         time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # no secret
         pause = min(pause * 2, 20.0)
-
-
-def _dynamodb() -> Caller:
-    with _lock:
-        return _SHARED.setdefault("dynamodb", Caller("dynamodb"))

@@ -134,6 +134,12 @@ class Caller:
             self._local.held = None
 
 
+@lru_cache
+def caller(service: str) -> Caller:
+    """The caller whose connections the whole process shares."""
+    return Caller(service)
+
+
 def object_path(bucket: str, key: str, version: str = "") -> str:
     """The path of an object in a request, encoded; no key leads out of its bucket."""
     path = f"/{bucket}/{quote(key, safe='/~')}"

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from privacy_assets.archive.rows import DELETIONS
-from resources.signed import Caller
+from resources.signed import caller
 from tests.archive.conftest import Archive
+from tests.archive.worker import peak_mib
 
 SIZE = int(os.environ.get("PRIVACY_ASSETS_TORTURE", "4000"))
 LARGE = SIZE > 50_000
@@ -51,7 +52,7 @@ def test_whatever_happens_each_deletion_is_archived_once(archive: Archive, tmp_p
     total = SIZE + int(SIZE * DUPLICATES)
     order = (index * STEP % total for index in range(total))
     bodies = [f'{{"poison": {number}}}' for number in range(poison)]
-    sqs = Caller("sqs")
+    sqs = caller("sqs")
 
     def send(ten: list[str]) -> None:
         entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(ten)]
@@ -134,12 +135,6 @@ def objects(archive: Archive) -> set[tuple[str, str]]:
             found |= {(version["Key"], version["VersionId"]) for version in page.get("Versions", ())}
             assert not page.get("DeleteMarkers")
     return found
-
-
-def peak_mib(pid: int) -> int:
-    """The most memory that a process has had."""
-    told = Path(f"/proc/{pid}/status").read_text()
-    return int(told.partition("VmHWM:")[2].split()[0]) // 1024 if "VmHWM:" in told else 0
 
 
 def said(line: str) -> None:

@@ -1,8 +1,9 @@
 """A process that archives what waits, for tests that kill it: ``python -m tests.archive.worker '{…}'``."""
 
 import json
-import resource
+import os
 import sys
+import time
 from pathlib import Path
 
 from privacy_assets.archive.archiving import Archiver
@@ -28,11 +29,19 @@ def main() -> None:
         gone=RecordsGone,
         bite_records=said["bite"],
     ).drain()
-    peak = resource.getrusage(resource.RUSAGE_SELF)
     sys.stderr.write(
-        f"archived {done.archived:,} in {done.bites} bites, {peak.ru_maxrss // 1024} MiB, "
-        f"{peak.ru_utime + peak.ru_stime:.0f} s of processor time\n"
+        f"archived {done.archived:,} in {done.bites} bites, {peak_mib(os.getpid())} MiB, "
+        f"{time.process_time():.0f} s of processor time\n"
     )
+
+
+def peak_mib(pid: int) -> int:
+    """The most memory that a process has had; 0 where there is no /proc."""
+    try:
+        told = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return int(told.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 if __name__ == "__main__":
