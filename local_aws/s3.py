@@ -13,12 +13,13 @@ from moto.s3.models import FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
 
-from local_aws import s3_put
+from local_aws import s3_names, s3_put
 from local_aws.context import Answer, Context
 
 
 def install(_: Context) -> None:
     """Put this engine into moto's place."""
+    s3_names.install()
     S3Response.get_bucket_notification = _get_bucket_notification  # type: ignore[method-assign]  # no other way in
     FakeKey.etag = property(_etag)  # type: ignore[assignment, method-assign]  # no other way in
     S3Response.put_object = _put_object  # type: ignore[method-assign]  # no other way in
@@ -119,7 +120,7 @@ def _list_object_versions(
     bucket = self.get_bucket(bucket_name)
     narrow = copy.copy(bucket)
     narrow.keys = _VersionedKeyStore()
-    for name in [name for name in list(bucket.keys) if name.startswith(prefix)]:
+    for name in s3_names.starting_with(bucket.keys, prefix):
         narrow.keys.setlist(name, bucket.keys.getlist(name, []))
     one = copy.copy(self)
     one.get_bucket = lambda _: narrow  # type: ignore[assignment, method-assign]  # for this one call

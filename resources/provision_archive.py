@@ -62,6 +62,7 @@ def shapes(names: ArchiveNames, tables: "Sequence[TableShape]", place: "Place") 
     from resources.provision import Resource
 
     queue = {"days kept": 14, "encrypted": True}
+    topic = place.arn("sns", names.topic)
     deletions = {
         **queue,
         # A run holds twenty thousand messages while it writes them.
@@ -82,7 +83,7 @@ def shapes(names: ArchiveNames, tables: "Sequence[TableShape]", place: "Place") 
         ),
         *(Resource("pipe", names.pipe(table.noun), _pipe(names, table, place)) for table in tables),
         *(
-            Resource("alarm", f"{each}-age", _alarm(each, names, place))
+            Resource("alarm", f"{each}-age", age_alarm(each, names.alert_hours * 3600.0, topic))
             for each in (names.queue, names.pipe_dead_letters)
         ),
     ]
@@ -145,12 +146,16 @@ def _pipe(names: ArchiveNames, table: "TableShape", place: "Place") -> "Shape":
     }
 
 
-def _alarm(queue: str, names: ArchiveNames, place: "Place") -> "Shape":
-    """It fires when Dagster doesn't run, too."""
+def age_alarm(queue: str, seconds: float, topic: str) -> "Shape":
+    """Tells the topic of this ARN when a queue's oldest message is of ``seconds``, Dagster running or not."""
     return {
         "metric": ["AWS/SQS", "ApproximateAgeOfOldestMessage", queue],
-        "seconds": names.alert_hours * 3600.0,
-        "tells": [place.arn("sns", names.topic)],
+        "statistic": ["Maximum", 300, 1],
+        "fires": "GreaterThanOrEqualToThreshold",
+        "seconds": seconds,
+        "without data": "notBreaching",
+        "switched on": True,
+        "tells": [topic],
     }
 
 
@@ -354,6 +359,10 @@ def _read_alarm(name: str) -> "Shape | None":
     queues = [each["Value"] for each in alarm.get("Dimensions", ()) if each["Name"] == "QueueName"]
     return {
         "metric": [alarm["Namespace"], alarm["MetricName"], *queues],
+        "statistic": [alarm.get("Statistic"), alarm["Period"], alarm["EvaluationPeriods"]],
+        "fires": alarm["ComparisonOperator"],
+        "without data": alarm.get("TreatMissingData", "missing"),
+        "switched on": alarm["ActionsEnabled"],
         "seconds": alarm["Threshold"],
         "tells": alarm.get("AlarmActions", []),
     }
@@ -361,18 +370,20 @@ def _read_alarm(name: str) -> "Shape | None":
 
 def _create_alarm(name: str, shape: "Shape") -> None:
     namespace, metric, queue = shape["metric"]
+    statistic, seconds, periods = shape["statistic"]
     clients.client("cloudwatch").put_metric_alarm(
         AlarmName=name,
         Namespace=namespace,
         MetricName=metric,
         Dimensions=[{"Name": "QueueName", "Value": queue}],
-        Statistic="Maximum",
-        Period=300,
-        EvaluationPeriods=1,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        Statistic=statistic,
+        Period=seconds,
+        EvaluationPeriods=periods,
+        ComparisonOperator=shape["fires"],
         Threshold=shape["seconds"],
+        ActionsEnabled=shape["switched on"],
         AlarmActions=shape["tells"],
-        TreatMissingData="notBreaching",
+        TreatMissingData=shape["without data"],
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resources import settings
+from resources.provision_archive import age_alarm
 
 if TYPE_CHECKING:
     from resources.provision import Place, Resource
@@ -40,11 +41,7 @@ def shapes(names: IngestNames, place: "Place") -> "list[Resource]":
         "seconds hidden": 300,
         "dead letters": {"queue": place.arn("sqs", names.dead_letters), "receives": 1000},
     }
-    age = {
-        "metric": ["AWS/SQS", "ApproximateAgeOfOldestMessage", names.queue],
-        "seconds": names.alert_seconds,
-        "tells": [place.arn("sns", names.topic)],
-    }
+    age = age_alarm(names.queue, names.alert_seconds, place.arn("sns", names.topic))
     return [
         Resource("queue", names.dead_letters, {**queue, "seconds hidden": 30}),
         Resource("queue", names.queue, events),
