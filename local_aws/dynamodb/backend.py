@@ -83,6 +83,13 @@ class HistoryBackend(DynamoDBBackend):
         with self.history.writing():
             return super().execute_transaction(statements)
 
+    def update_table_streams(self, table: Table, stream_specification: dict[str, Any]) -> None:
+        """To moto a stream that was ever on is on; in AWS one that is off is switched on again, anew."""
+        if table.stream_shard is None:
+            table.set_stream_specification(stream_specification)
+        else:
+            super().update_table_streams(table, stream_specification)
+
     def create_backup(self, table_name: str, backup_name: str) -> Backup:
         backup = super().create_backup(table_name, backup_name)
         source = backup.table
