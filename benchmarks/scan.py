@@ -115,7 +115,7 @@ def _speed(
 
 
 def _scan(detectors: Iterable[Detector], data: bytes) -> Iterator[Finding]:
-    pieces = [Piece(data[at : at + SEGMENT], at) for at in range(0, len(data), SEGMENT)]
+    pieces = (Piece(data[at : at + SEGMENT], at) for at in range(0, len(data), SEGMENT))
     return (item for item in Scanner(detectors).scan(pieces) if isinstance(item, Finding))
 
 

@@ -49,7 +49,10 @@ def looks_secret(value: str) -> bool:
         return False
     # One secret in a thousand has letters alone, as the names in source code have; those repeat their
     # letters.
-    return entropy(value) >= (4.4 if value.isalpha() else 4.0)
+    enough = 4.4 if value.isalpha() else 4.0
+    # So many different characters are random enough, even if all that is left repeats one of them.
+    most = len(value) - len(set(value)) + 1
+    return log2(len(value)) - most * log2(most) / len(value) >= enough or entropy(value) >= enough
 
 
 AWS_ACCESS_KEY_ID = Detector(
@@ -119,7 +122,7 @@ AWS_SECRET_ACCESS_KEY = Detector(
             alone=Confidence.HIGH,
         ),
         Form(
-            Literals(_PREFIXES, before=200, after=32),
+            Literals(_PREFIXES, before=200, after=32, needs=pattern(r"[A-Za-z0-9+/\\]{40}")),
             pattern(rf"{_FORTY} {_BETWEEN} {_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_])"),
             alone=Confidence.HIGH,
         ),

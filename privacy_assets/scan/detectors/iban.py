@@ -41,7 +41,7 @@ IBAN = Detector(
     forms=(
         Form(
             Numbers(
-                ((2, 255),),
+                ((2, 32),),
                 preceded=(pattern("[A-Z]"), pattern("[A-Z]"), pattern(r"[^A-Za-z0-9]")),
                 before=2,
                 after=48,

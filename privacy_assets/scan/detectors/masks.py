@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from privacy_assets import masking
 from privacy_assets.masking import DOTS
 
-_HIDDEN = str.maketrans(dict.fromkeys(string.ascii_letters + string.digits, "X"))
+_ALNUM = (string.ascii_letters + string.digits).encode()
+_HIDDEN = bytes.maketrans(_ALNUM, b"X" * len(_ALNUM))
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class KeepLast:
         while left and at:
             at -= 1
             left -= value[at].isalnum()
-        return value[:at].translate(_HIDDEN) + value[at:]
+        return value[:at].encode().translate(_HIDDEN).decode() + value[at:]
 
 
 def ends(value: str) -> str:

@@ -20,7 +20,7 @@ it.
 """
 
 Digits: TypeAlias = NDArray[np.uint8]
-"""One candidate a row, one digit (0 to 9) a column."""
+"""One candidate a row, one digit (0 to 9) a column; runs shorter than others have zeros before them."""
 Mask: TypeAlias = NDArray[np.bool_]
 
 NOT_INSIDE = r"(?:(?<![A-Za-z0-9])|(?<=%3D)|(?<=%2F)|(?<=%3A)|(?<=%22)|(?<=\\[nrt]))"
@@ -67,6 +67,8 @@ class Literals:
     ignore_case: bool = False
     around: bool = False
     """Whether the match may stand beside the word; otherwise it includes the word's first byte."""
+    needs: re.Pattern[bytes] | None = None
+    """What must stand in the bytes around the word, where ``before`` isn't 0: cheaper than the pattern."""
     within: int = MAX_VALUE
     """How many bytes a match beside the word may be away from the word's first byte."""
 
@@ -78,13 +80,15 @@ class Numbers:
     """
 
     groups: tuple[tuple[int, int], ...]
-    """The least and the most digits of each run."""
+    """The least and the most digits of each run, at most 40."""
     separators: bytes = b""
     """What a gap may start with."""
     gap: int = 1
     """The most bytes of a gap."""
+    leading: frozenset[int] = frozenset()
+    """The first two digits, of which the first run has at least two; empty: any."""
     plausible: Callable[[Digits], Mask] | None = None
-    """Refuses, many at once, what would be too many to look at one by one. Groups of fixed lengths only."""
+    """Refuses many at once, where it would be too many to look at one by one. What passes is still judged."""
     preceded: tuple[re.Pattern[bytes], ...] = ()
     """The bytes that must stand before the first digit, the nearest first; cheaper than the pattern."""
     before: int = 0
@@ -175,6 +179,18 @@ def pattern(text: str, *, ignore_case: bool = False) -> re.Pattern[bytes]:
 def groups(*lengths: int | tuple[int, int]) -> tuple[tuple[int, int], ...]:
     """``Numbers.groups`` from fixed lengths and (least, most) pairs."""
     return tuple((length, length) if isinstance(length, int) else length for length in lengths)
+
+
+def digits_of(value: str) -> str:
+    """The digits of ``value``.
+
+    >>> digits_of("536-90-4399")
+    '536904399'
+    """
+    return value.encode().translate(None, _NO_DIGITS).decode()
+
+
+_NO_DIGITS = bytes(number for number in range(256) if not 48 <= number < 58)
 
 
 def listed(text: str) -> frozenset[str]:

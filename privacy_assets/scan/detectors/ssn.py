@@ -16,6 +16,7 @@ from privacy_assets.scan.detectors.shape import (
     Mask,
     Numbers,
     Severity,
+    digits_of,
     groups,
     pattern,
 )
@@ -33,7 +34,7 @@ def valid(value: str) -> bool:
     >>> valid("536-90-4399"), valid("078-05-1120"), valid("666-12-3456")
     (True, False, False)
     """
-    digits = value.translate(_SEPARATORS)
+    digits = digits_of(value)
     return (
         _ISSUED.fullmatch(digits) is not None
         and digits not in _PUBLISHED
@@ -41,7 +42,6 @@ def valid(value: str) -> bool:
     )
 
 
-_SEPARATORS = str.maketrans("", "", "- .")
 _ISSUED = re.compile("(?!000|666|9)[0-9]{3}(?!00)[0-9]{2}(?!0000)[0-9]{4}")
 # 078-05-1120 and 219-09-9999 were printed on sample cards, 457-55-5462 in an advertisement (SSA history).
 _PUBLISHED = {"078051120", "219099999", "457555462"}

@@ -5,7 +5,8 @@ codes are assigned says libphonenumber (``phonenumbers``). Ten digits alone are 
 they need a word; so do digits that only spaces divide.
 """
 
-from functools import lru_cache
+import re
+from functools import cache
 
 import phonenumbers
 
@@ -17,6 +18,7 @@ from privacy_assets.scan.detectors.shape import (
     Mask,
     Numbers,
     Severity,
+    digits_of,
     groups,
     pattern,
 )
@@ -33,14 +35,7 @@ def _plausible(digits: Digits) -> Mask:
     return good
 
 
-_SEPARATORS = str.maketrans("", "", "()-./+ ")
-
-
-def _national(value: str) -> str:
-    return value.translate(_SEPARATORS)[-10:]
-
-
-@lru_cache(maxsize=1024)
+@cache
 def is_assigned(area: str) -> bool:
     """Whether the area code is in use.
 
@@ -53,21 +48,16 @@ def is_assigned(area: str) -> bool:
 
 def valid(value: str) -> bool:
     """Whether the plan knows such a number."""
-    digits = _national(value)
-    area, exchange = digits[:3], digits[3:6]
-    return (
-        area[0] >= "2"
-        and exchange[0] >= "2"
-        and area[1:] != "11"
-        and exchange[1:] != "11"
-        and is_assigned(area)
-        and len(set(digits)) > 2
-    )
+    digits = digits_of(value)[-10:]
+    return _NANP.fullmatch(digits) is not None and is_assigned(digits[:3]) and len(set(digits)) > 2
+
+
+_NANP = re.compile("(?:[2-9](?!11)[0-9]{2}){2}[0-9]{4}")
 
 
 def sample(value: str) -> bool:
     """Whether it is kept for fiction: exchange 555, line 0100 to 0199 (ATIS-0300115)."""
-    digits = _national(value)
+    digits = digits_of(value)[-10:]
     return digits[3:6] == "555" and "0100" <= digits[6:] <= "0199"
 
 

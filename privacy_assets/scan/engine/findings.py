@@ -7,9 +7,12 @@ from privacy_assets.scan.detectors.shape import Confidence, Severity
 from privacy_assets.scan.text import Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finding:
-    """One value, where it stands, and how it may be shown. Everything but ``value`` may be stored."""
+    """One value, where it stands, and how it may be shown. Everything but ``value`` may be stored.
+
+    Not to be changed. It isn't frozen, since that takes ten times as long to make.
+    """
 
     detector: str
     version: int

@@ -1,14 +1,15 @@
 """Where runs of digits stand in the groups that detectors ask for: vectors over a window, no loop over bytes.
 
-A regular expression of digit classes looks at every digit of the text again for every detector. Here the runs
-are found once (their starts, lengths and gaps as NumPy arrays), and a group of runs is a comparison of small
-integers.
+A regular expression of digit classes looks at every digit of the text again for every detector. Here a window
+becomes one bit a byte, set where a digit stands; *three digits, another byte, two digits* is then a few ands
+of an eighth of the window's bytes. The window is laid in eight strips of which byte ``i`` of ``Bits`` holds
+the ``i``-th bytes, a bit each: so what stands ``n`` bytes after every byte is ``bits[n:]``, and nothing need
+be shifted. Behind a strip, ``Bits`` goes on with the beginning of the next one.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
-from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,145 +17,192 @@ from numpy.typing import NDArray
 
 from privacy_assets.scan.detectors.shape import Digits, Mask, Numbers
 
+Bits: TypeAlias = NDArray[np.uint8]
 Positions: TypeAlias = NDArray[np.signedinteger[Any]]
-_Groups: TypeAlias = tuple[tuple[int, int], ...]
+_Key: TypeAlias = tuple[tuple[tuple[int, int], ...], int, frozenset[int], Callable[[Digits], Mask] | None]
 
-_BLOCK = 1 << 16
-"""Bytes whose edges are looked for at once: what is made of them stays in the processor's cache."""
-_LONG = 6
-"""Runs of so many digits are few; those of one form are looked for among them."""
-
-
-class Workspace:
-    """Memory that windows use one after the other: to ask the system for it each time costs more than the
-    work.
-    """
-
-    def __init__(self) -> None:
-        self.edges = np.empty(0, np.int32)
-        self.widths = np.empty(0, np.int32)
-        self.lengths = np.empty(0, np.uint8)
-        self.gaps = np.empty(0, np.uint8)
-
-    def reserve(self, size: int) -> None:
-        """Room for the edges of ``size`` bytes, at most one a byte and one more."""
-        if len(self.edges) <= size:
-            self.edges, self.widths = np.empty(size + 1, np.int32), np.empty(size + 1, np.int32)
-            self.lengths, self.gaps = np.empty(size + 1, np.uint8), np.empty(size + 1, np.uint8)
+_STRIPS = 8
+_MORE = 96
+"""How far ``Bits`` go on behind a strip, which is more than all groups of a number take up."""
+_FEW = 32
+"""So many hits are sooner judged one by one."""
 
 
 class Runs:
-    """The runs of digits of ``text``. They are gone when the next are made in the same workspace."""
+    """The runs of digits of ``text``."""
 
-    def __init__(self, text: bytes, workspace: Workspace) -> None:
+    def __init__(self, text: bytes) -> None:
         self.bytes = np.frombuffer(text, np.uint8)
-        workspace.reserve(len(text))
-        edges = workspace.edges[: _edges(self.bytes, workspace.edges)]
-        self.starts: Positions = edges[::2]
-        self.ends: Positions = edges[1::2]
-        # Lengths of runs and of the gaps after them, alternating; 255 stands for all that are longer.
-        widths = workspace.widths[: max(0, len(edges) - 1)]
-        np.subtract(edges[1:], edges[:-1], out=widths)
-        np.minimum(widths, 255, out=widths)
-        self.lengths = workspace.lengths[: len(self.starts)]
-        self.gaps = workspace.gaps[: max(0, len(self.starts) - 1)]
-        np.copyto(self.lengths, widths[::2], casting="unsafe")
-        np.copyto(self.gaps, widths[1::2], casting="unsafe")
-        self._long: Positions | None = None
-        self._of_length: dict[tuple[int, int], Mask] = {}
-        self._small_gap: dict[int, Mask] = {}
-        self._of_groups: dict[tuple[_Groups, int, Callable[[Digits], Mask] | None], Positions] = {}
+        self._strip = max(_MORE, -(-len(text) // (_STRIPS * 8)) * 8)
+        self._digits = self._is_digit()
+        self._starts = self._digits.copy()
+        self._starts[1:] &= ~self._digits[:-1]
+        self._starts[0] &= ~(self._digits[self._strip - 1] << 1)
+        self._at_least: dict[int, Bits] = {1: self._digits}
+        self._of_length: dict[tuple[int, int], Bits] = {}
+        self._of_groups: dict[_Key, _Hits] = {}
 
     def matching(self, numbers: Numbers) -> list[int]:
         """The byte at which each hit of ``numbers`` starts, in rising order."""
-        key = numbers.groups, numbers.gap, numbers.plausible
+        key = numbers.groups, numbers.gap, numbers.leading, numbers.plausible
         if key not in self._of_groups:
             self._of_groups[key] = self._grouped(numbers)
-        hits = self._of_groups[key]
-        for index in range(len(numbers.groups) - 1):
-            if len(hits):
-                hits = hits[_any_of(numbers.separators)[self.bytes[self.ends[hits + index]]]]
+        runs = self._of_groups[key]
+        starts = runs[0][0]
+        if not len(starts):
+            return []
+        kept = np.ones(len(starts), np.bool_)
+        for _, ends in runs[:-1]:
+            kept &= _any_of(numbers.separators)[self.bytes[ends]]
         for back, character in enumerate(numbers.preceded, 1):
-            if len(hits):
-                before = self.starts[hits] - back
-                # Before a text there is nothing, as before a line.
-                fits = _fitting(character)
-                hits = hits[np.where(before >= 0, fits[self.bytes[before]], fits[ord("\n")])]
-        found: list[int] = self.starts[hits].tolist()
+            before = starts - back
+            # Before a text there is nothing, as before a line.
+            fits = _fitting(character)
+            kept &= np.where(before >= 0, fits[self.bytes[np.maximum(before, 0)]], fits[ord("\n")])
+        found: list[int] = starts[kept].tolist()
         return found
 
-    def _grouped(self, numbers: Numbers) -> Positions:
-        """The number of the first run of each hit, whatever is between the runs."""
-        count = len(numbers.groups)
-        last = len(self.lengths) - count + 1
-        if last < 1:
-            return np.empty(0, np.int64)
-        if count == 1 and numbers.groups[0][0] >= _LONG:
-            if self._long is None:
-                self._long = np.flatnonzero(self.lengths >= _LONG)
-            least, most = numbers.groups[0]
-            hits = self._long[self.lengths[self._long] - np.uint8(least) <= most - least]
-        else:
-            found = self._length(numbers.groups[0])[:last]
-            for index in range(1, count):
-                found = found & self._gap(numbers.gap)[index - 1 : index - 1 + last]
-                found &= self._length(numbers.groups[index])[index : index + last]
-            hits = np.flatnonzero(found)
-        if numbers.plausible and len(hits):
-            hits = np.sort(np.concatenate(list(self._plausible(numbers, hits, numbers.plausible))))
-        return hits
+    def _grouped(self, numbers: Numbers) -> "_Hits":
+        """The hits, whatever is between their runs."""
+        bits = self._runs(*numbers.groups[-1])
+        for group in reversed(numbers.groups[:-1]):
+            bits = self._followed(group, numbers.gap, bits)
+        starts = self._positions(bits)
+        if numbers.leading:
+            starts = starts[self._leading(starts, numbers.leading)]
+        runs = [(starts, self._end(starts, numbers.groups[0]))]
+        for group in numbers.groups[1:]:
+            begins = self._next(runs[-1][1], numbers.gap)
+            runs.append((begins, self._end(begins, group)))
+        if numbers.plausible and len(starts) > _FEW:
+            good = self._plausible(numbers, runs, numbers.plausible)
+            runs = [(begins[good], ends[good]) for begins, ends in runs]
+        return runs
 
-    def _plausible(
-        self, numbers: Numbers, hits: Positions, plausible: Callable[[Digits], Mask]
-    ) -> Iterator[Positions]:
-        for lengths in product(*(range(least, most + 1) for least, most in numbers.groups)):
-            same = hits
-            for index, length in enumerate(lengths):
-                if numbers.groups[index][0] != numbers.groups[index][1]:
-                    same = same[self.lengths[same + index] == length]
-            if len(same):
-                digits = np.concatenate(
-                    [
-                        self.bytes[self.starts[same + index][:, None] + np.arange(length)]
-                        for index, length in enumerate(lengths)
-                    ],
-                    axis=1,
-                )
-                same = same[plausible(digits - np.uint8(ord("0")))]
-            yield same
+    def _leading(self, starts: Positions, leading: frozenset[int]) -> Mask:
+        """Whether the first two digits are among ``leading``."""
+        first, second = self.bytes[starts] - np.uint8(ord("0")), self.bytes[starts + 1] - np.uint8(ord("0"))
+        return _pairs(leading)[first * np.uint8(10) + second]
 
-    def _length(self, group: tuple[int, int]) -> Mask:
-        if group not in self._of_length:
-            least, most = group
-            # Unsigned: a shorter run wraps round to a great number.
-            self._of_length[group] = (self.lengths - np.uint8(least)) <= most - least
-        return self._of_length[group]
+    def _plausible(self, numbers: Numbers, runs: "_Hits", plausible: Callable[[Digits], Mask]) -> Mask:
+        good = np.ones(len(runs[0][0]), np.bool_)
+        # The first run of the text may have fewer bytes before its end than a row needs: it is let pass.
+        whole = slice(int(np.searchsorted(runs[0][1], numbers.groups[0][1])), None)
+        digits = [
+            self._values(begins[whole], ends[whole], group)
+            for (begins, ends), group in zip(runs, numbers.groups, strict=True)
+        ]
+        good[whole] = plausible(np.concatenate(digits, axis=1) if len(digits) > 1 else digits[0])
+        return good
 
-    def _gap(self, most: int) -> Mask:
-        if most not in self._small_gap:
-            self._small_gap[most] = self.gaps <= most
-        return self._small_gap[most]
+    def _followed(self, group: tuple[int, int], gap: int, then: Bits) -> Bits:
+        """Runs of ``group`` that end at most ``gap`` bytes before one of those that start at ``then``."""
+        least, most = group
+        return _any(
+            _all(self._runs(length, length), self._before(then, length, gap))
+            for length in range(least, most + 1)
+        )
+
+    def _before(self, then: Bits, length: int, gap: int) -> Bits:
+        """Where after ``length`` bytes there are up to ``gap`` without digits, and then one of ``then``."""
+        near = [then[length + 1 :]]
+        # Before the first and the last byte of a gap a run is over, so they are no digits.
+        between = self._digits[length + 1 :]
+        for more in range(2, gap + 1):
+            if more > 3:
+                between = _any((between, self._digits[length + more - 2 :]))
+            near.append(_all(then[length + more :], ~between) if more > 2 else then[length + more :])
+        return _any(near)
+
+    def _runs(self, least: int, most: int) -> Bits:
+        """Where runs of ``least`` to ``most`` digits start."""
+        if (least, most) not in self._of_length:
+            longer = self._digits_from(most + 1)
+            self._of_length[least, most] = _all(self._starts, self._digits_from(least), ~longer)
+        return self._of_length[least, most]
+
+    def _digits_from(self, count: int) -> Bits:
+        """Where ``count`` digits stand in a row."""
+        if count not in self._at_least:
+            half = self._digits_from((count + 1) // 2)
+            self._at_least[count] = _all(half, half[count // 2 :])
+        return self._at_least[count]
+
+    def _is_digit(self) -> Bits:
+        bits = np.zeros(self._strip + _MORE, np.uint8)
+        for strip in reversed(range(_STRIPS)):
+            bits += bits  # what is there moves up by one bit
+            part = self.bytes[strip * self._strip : (strip + 1) * self._strip]
+            bits[: len(part)] |= (part - np.uint8(ord("0")) < 10).view(np.uint8)
+        bits[self._strip :] = bits[:_MORE] >> 1
+        return bits
+
+    def _positions(self, bits: Bits) -> Positions:
+        """The bytes whose bit is set, in rising order."""
+        # Eight bytes at a time, then one, then one bit: most are zero.
+        words = bits[: self._strip].view(np.uint64)
+        some = np.flatnonzero(words != 0)
+        inside = words[some].view(np.uint8)
+        few = np.flatnonzero(inside != 0)
+        bit = np.flatnonzero(np.unpackbits(inside[few], bitorder="little").view(np.bool_))
+        which = few[bit >> 3]
+        found: Positions = some[which >> 3] * 8 + (which & 7) + (bit & 7) * self._strip
+        found.sort()
+        return found
+
+    def _end(self, starts: Positions, group: tuple[int, int]) -> Positions:
+        """Where the runs at ``starts`` are over."""
+        least, most = group
+        if least == most:
+            return starts + most
+        more: Positions = np.argmin(self._digit_at(starts[:, None] + np.arange(least, most + 1)), axis=1)
+        return starts + least + more
+
+    def _next(self, ends: Positions, gap: int) -> Positions:
+        """Where the next run starts after each of ``ends``, at most ``gap`` bytes on."""
+        if gap == 1:
+            return ends + 1
+        more: Positions = np.argmax(self._digit_at(ends[:, None] + np.arange(1, gap + 1)), axis=1)
+        return ends + 1 + more
+
+    def _digit_at(self, at: Positions) -> Mask:
+        is_digit: Mask = self.bytes[np.minimum(at, len(self.bytes) - 1)] - np.uint8(ord("0")) < 10
+        return is_digit & (at < len(self.bytes))
+
+    def _values(self, starts: Positions, ends: Positions, group: tuple[int, int]) -> Digits:
+        """The digits of runs; of shorter ones, zeros stand before them."""
+        least, most = group
+        # A row is copied at once, which takes a tenth of the time that its bytes take.
+        rows = np.ndarray(len(self.bytes) - most + 1, f"V{most}", self.bytes, strides=(1,))
+        digits = rows[ends - most].view(np.uint8).reshape(-1, most) - np.uint8(ord("0"))
+        if least < most:
+            digits[np.arange(most) < (most - ends + starts)[:, None]] = 0
+        return digits
 
 
-def _edges(text: NDArray[np.uint8], edges: Positions) -> int:
-    """Writes where a run of digits begins and, next, where it is over, and so on; answers how many those
-    are.
-    """
-    count = 0
-    inside = False
-    for at in range(0, len(text), _BLOCK):
-        is_digit = (text[at : at + _BLOCK] - np.uint8(ord("0"))) < 10
-        if is_digit[0] != inside:
-            edges[count] = at
-            count += 1
-        found = np.flatnonzero(is_digit[1:] != is_digit[:-1])
-        np.add(found, at + 1, out=edges[count : count + len(found)], casting="unsafe")
-        count += len(found)
-        inside = bool(is_digit[-1])
-    if inside:
-        edges[count] = len(text)
-        count += 1
-    return count
+def _all(*each: Bits) -> Bits:
+    """Where all of ``each`` are, as far as the shortest goes."""
+    size = min(map(len, each))
+    found = each[0][:size] & each[1][:size]
+    for more in each[2:]:
+        found &= more[:size]
+    return found
+
+
+def _any(each: Iterable[Bits]) -> Bits:
+    """Where any of ``each`` is, as far as the shortest goes."""
+    first, *rest = each
+    if not rest:
+        return first
+    size = min(len(first), *map(len, rest))
+    found = first[:size] | rest[0][:size]
+    for more in rest[1:]:
+        found |= more[:size]
+    return found
+
+
+_Hits: TypeAlias = list[tuple[Positions, Positions]]
+"""Where the first runs of hits start and are over, then the second ones."""
 
 
 def colons(text: bytes) -> list[int]:
@@ -174,6 +222,11 @@ def colons(text: bytes) -> list[int]:
 @cache
 def _any_of(characters: bytes) -> Mask:
     return np.isin(np.arange(256), list(characters))
+
+
+@cache
+def _pairs(leading: frozenset[int]) -> Mask:
+    return np.isin(np.arange(100), list(leading))
 
 
 @cache

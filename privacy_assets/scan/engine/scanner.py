@@ -12,9 +12,10 @@ name. All ``detectors`` compete, even where ``only`` some are asked for, so a sc
 exactly what a scan for all finds of it.
 """
 
-from bisect import bisect_right
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from privacy_assets.scan.detectors import ALL, Confidence, Detector, Severity
 from privacy_assets.scan.detectors.shape import MAX_VALUE, Anywhere, Colons, Form, Literals, Numbers
 from privacy_assets.scan.engine.findings import Finding
 from privacy_assets.scan.engine.literals import Literal, matcher
-from privacy_assets.scan.engine.numbers import Runs, Workspace, colons
+from privacy_assets.scan.engine.numbers import Runs, colons
 from privacy_assets.scan.engine.surroundings import (
     Header,
     Words,
@@ -95,7 +96,6 @@ class Scanner:
         self._uses = [
             _Use.of(number, form) for number, detector in enumerate(self.detectors) for form in detector.forms
         ]
-        self._workspace = Workspace()
         by_literal: dict[Literal, list[int]] = defaultdict(list)
         for number, use in enumerate(self._uses):
             if isinstance(use.form.anchor, Literals):
@@ -153,7 +153,7 @@ class Scanner:
         without an anchor is tried next.
         """
         found: dict[tuple[int, int, int], Confidence] = {}
-        judged: dict[tuple[int, int, int], bool | None] = {}
+        judged: dict[tuple[int, int, int], tuple[bool | None, str]] = {}
         near: _Near | None = None
         for number, hits in self._hits(window):
             use = self._uses[number]
@@ -167,20 +167,24 @@ class Scanner:
                     near = near or _Near(self._word_matcher.find(window), self._word_owners)
                     hits = near.those(hits, use.detector, self.detectors[use.detector].distance)
                 spans = use.spans(window, hits)
+            not_after = use.form.not_after
             for start, end in spans:
-                if use.form.not_after and use.form.not_after.search(window, max(0, start - 80), start):
-                    continue
-                key = start, end, use.detector
                 if first <= start < last and 0 < end - start <= MAX_VALUE:
-                    if key not in judged:
-                        judged[key] = self._supported(use, window, start, end, header)
-                    supported = judged[key]
+                    if not_after and not_after.search(window, max(0, start - 80), start):
+                        continue
+                    key = start, end, use.detector
+                    judgement = judged.get(key)
+                    if judgement is None:
+                        text = window[start:end].decode("utf-8", "replace")
+                        supported = self._supported(use.detector, text, window, start, end, header)
+                        judgement = judged[key] = supported, text
+                    supported = judgement[0]
                     confidence = use.form.supported if supported else use.form.alone
                     if supported is not None and confidence is not None and confidence > found.get(key, 0):
                         found[key] = confidence
         return [
-            _Value(start + base, end + base, detector, confidence)
-            for (start, end, detector), confidence in found.items()
+            _Value(key[0] + base, key[1] + base, key[2], confidence, judged[key][1])
+            for key, confidence in found.items()
         ]
 
     def _hits(self, window: bytes) -> Iterator[tuple[int, Sequence[int]]]:
@@ -195,7 +199,7 @@ class Scanner:
         for number, use in enumerate(self._uses):
             anchor = use.form.anchor
             if isinstance(anchor, Numbers):
-                runs = runs or Runs(window, self._workspace)
+                runs = runs or Runs(window)
                 yield number, runs.matching(anchor)
             elif isinstance(anchor, Colons):
                 yield number, colons(window)
@@ -203,13 +207,13 @@ class Scanner:
                 yield number, ()
 
     def _supported(
-        self, use: "_Use", window: bytes, start: int, end: int, header: Header | None
+        self, number: int, text: str, window: bytes, start: int, end: int, header: Header | None
     ) -> bool | None:
-        """Whether a word supports the value; None if it is none."""
-        detector = self.detectors[use.detector]
-        if not detector.valid(window[start:end].decode("utf-8", "replace")):
+        """Whether a word supports ``text`` as a value of the detector with the number; None if it is none."""
+        detector = self.detectors[number]
+        if not detector.valid(text):
             return None
-        words, unless = self._words[use.detector]
+        words, unless = self._words[number]
         if not (words or unless):
             return False
         before = window[max(0, start - detector.distance) : start]
@@ -217,8 +221,8 @@ class Scanner:
         if named is None and header is not None:
             named = tells(header.at(window, start))
         if named is not None:
-            return words.among(named) or (None if unless.among(named) else False)
-        return words.among(line_before(before)) or (
+            return words.named(named) or (None if unless.named(named) else False)
+        return words.before(line_before(before)) or (
             window[end : end + 2].lstrip().startswith(b"(") and words.among(window[end : end + 24])
         )
 
@@ -228,16 +232,14 @@ class Scanner:
         cluster: list[_Value] = []
         end = -1
         for value in sorted(values):
-            if value.start >= end and cluster:
-                kept += self._best(cluster)
+            if value.start >= end:
+                kept += cluster if len(cluster) < 2 else self._best(cluster)
                 cluster = []
             cluster.append(value)
             end = max(end, value.end)
-        return kept + self._best(cluster)
+        return kept + (cluster if len(cluster) < 2 else self._best(cluster))
 
     def _best(self, cluster: list["_Value"]) -> list["_Value"]:
-        if len(cluster) < 2:
-            return cluster
         chosen: list[_Value] = []
         for value in sorted(cluster, key=self._specific):
             if all(value.end <= other.start or other.end <= value.start for other in chosen):
@@ -277,6 +279,7 @@ class _Value(NamedTuple):
     end: int
     detector: int
     confidence: Confidence
+    text: str
 
 
 class _Use(NamedTuple):
@@ -289,6 +292,7 @@ class _Use(NamedTuple):
     after: int
     around: bool
     lead: bytes
+    needs: re.Pattern[bytes] | None
     within: int
 
     @classmethod
@@ -298,23 +302,26 @@ class _Use(NamedTuple):
         around = isinstance(anchor, Literals) and anchor.around
         before, after = (0, 0) if isinstance(anchor, Anywhere) else (anchor.before, anchor.after)
         lead = anchor.lead if isinstance(anchor, Literals | Colons) else b""
+        needs = anchor.needs if isinstance(anchor, Literals) else None
         within = anchor.within if isinstance(anchor, Literals) else 0
         group = form.pattern.groupindex.get("value", 0)
-        return cls(detector, form, group, before, after, around, lead, within)
+        return cls(detector, form, group, before, after, around, lead, needs, within)
 
     def spans(self, window: bytes, hits: Iterable[int]) -> Iterator[tuple[int, int]]:
         """Where values stand that belong to the hits."""
         pattern, group = self.form.pattern, self.group
         if not self.before and not self.around:
-            for hit in hits:
-                if match := pattern.match(window, hit):
-                    yield match.span(group)
+            matches = map(pattern.match, repeat(window), hits)
+            yield from [match.span(group) for match in matches if match]
             return
         for hit in hits:
             low = max(0, hit - self.before)
             if self.lead:
                 low += len(window[low:hit].rstrip(self.lead))
-            for match in pattern.finditer(window, low, min(len(window), hit + self.after)):
+            high = min(len(window), hit + self.after)
+            if self.needs and not self.needs.search(window, low, high):
+                continue
+            for match in pattern.finditer(window, low, high):
                 if self.around:
                     if match.start() - hit <= self.within and hit - match.end() <= self.within:
                         yield match.span(group)
@@ -363,7 +370,7 @@ class _Text:
         self._segments: list[tuple[int, int, Segment]] = []  # first byte, end, segment
         self._kept = b""
         self._base = 0  # of the first byte kept
-        self._added: list[bytes] = []
+        self._added: list[memoryview] = []
         self._size = 0  # of what is kept and added
         self._next = 0  # values before it are taken
         self._before: list[_Value] = []  # the last values taken, for those that follow
@@ -377,9 +384,9 @@ class _Text:
             return
         begin = self._base + self._size
         self._segments.append((begin, begin + len(data), segment))
-        window = self._scanner.window
+        window, whole = self._scanner.window, memoryview(data)
         for at in range(0, len(data), window):
-            piece = data[at : at + window]
+            piece = whole[at : at + window]
             self._added.append(piece)
             self._size += len(piece)
             if self._size >= _BEHIND + _AHEAD + window:
@@ -401,9 +408,12 @@ class _Text:
         self._resume = {number: at + base for number, at in resume.items()}
         taken_to = self._before[-1].end if self._before else 0
         values = self._before + self._scanner.winners([value for value in values if value.start >= taken_to])
-        for index in range(len(self._before), len(values)):
-            if values[index].start - base < until and self._scanner.reports(values[index]):
-                yield self._finding(values, index, text, base)
+        chosen = [
+            index
+            for index in range(len(self._before), len(values))
+            if values[index].start - base < until and self._scanner.reports(values[index])
+        ]
+        yield from self._findings(values, chosen, text, base)
         self._next = base + until
         self._keep(text, values)
 
@@ -414,55 +424,61 @@ class _Text:
         self._before = [value for value in values if value.start < self._next and value.end > self._base]
         self._segments = [entry for entry in self._segments if entry[1] > self._base]
 
-    def _finding(self, values: list[_Value], index: int, text: bytes, base: int) -> Finding:
-        value = values[index]
-        detector = self._scanner.detectors[value.detector]
-        start, end = value.start - base, value.end - base
-        raw = text[start:end].decode("utf-8", "replace")
-        first, past, segment = self._segments[bisect_right(self._segments, value.start, key=_first) - 1]
+    def _findings(
+        self, values: Sequence[_Value], chosen: Iterable[int], text: bytes, base: int
+    ) -> Iterator[Finding]:
         allow = self._scanner.allow
-        confidence = value.confidence
-        if confidence > Confidence.LOW and detector.sample(raw):
-            confidence = Confidence.LOW
-        masked = detector.mask(raw)
-        return Finding(
-            detector=detector.name,
-            version=detector.version,
-            severity=detector.severity,
-            confidence=confidence,
-            member=segment.member,
-            place=segment.place(value.start - first, min(value.end, past) - first),
-            length=end - start,
-            masked=masked,
-            context=self._context(values, index, text, base, masked),
-            value=raw,
-            allowed=allow.reason(detector.name, raw, self._path, segment.member) if allow else None,
-        )
+        masked: dict[int, str] = {}
+        at = 0
+        for index in chosen:
+            start, end, number, confidence, raw = values[index]
+            while self._segments[at][1] <= start:
+                at += 1
+            first, past, segment = self._segments[at]
+            detector = self._scanner.detectors[number]
+            if confidence is not Confidence.LOW and detector.sample(raw):
+                confidence = Confidence.LOW
+            member = segment.member
+            context = self._context(values, index, text, base, masked)
+            yield Finding(
+                detector.name,
+                detector.version,
+                detector.severity,
+                confidence,
+                member,
+                segment.place(start - first, min(end, past) - first),
+                end - start,
+                masked[index],
+                context,
+                raw,
+                allowed=allow.reason(detector.name, raw, self._path, member) if allow else None,
+            )
 
-    def _context(self, values: list[_Value], index: int, text: bytes, base: int, masked: str) -> str:
-        low = sixty_before(text, values[index].start - base)
-        high = sixty_after(text, values[index].end - base)
-        first = index
+    def _context(
+        self, values: Sequence[_Value], index: int, text: bytes, base: int, masked: dict[int, str]
+    ) -> str:
+        """What stands around a value, with masks; ``masked`` remembers them, since neighbours share them."""
+        start, end = values[index].start - base, values[index].end - base
+        low, high = sixty_before(text, start), sixty_after(text, end)
+        first, last = index, index + 1
         while first and values[first - 1].end - base > low:
             first -= 1
+        while last < len(values) and values[last].start - base < high:
+            last += 1
+        if last - first == 1:
+            mask = masked[index] = self._scanner.detectors[values[index].detector].mask(values[index].text)
+            return shown(b"%b%b%b" % (text[low:start], mask.encode(), text[end:high]), _DOTS)
         pieces: list[bytes] = []
         at = low
-        for number in range(first, len(values)):
-            start, end = values[number].start - base, values[number].end - base
-            if start >= high:
-                break
-            pieces.append(text[at:start])
-            if number == index:
-                pieces.append(masked.encode())
-            elif low <= start and end <= high:
-                mask = self._scanner.detectors[values[number].detector].mask
-                pieces.append(mask(text[start:end].decode("utf-8", "replace")).encode())
+        for number in range(first, last):
+            value = values[number]
+            start, end = value.start - base, value.end - base
+            if number == index or (low <= start and end <= high):
+                if number not in masked:
+                    masked[number] = self._scanner.detectors[value.detector].mask(value.text)
+                pieces += text[at:start], masked[number].encode()
             else:  # of a value that is cut off, a mask would show what the context does not
-                pieces.append(_DOTS)
+                pieces += text[at:start], _DOTS
             at = end
         pieces.append(text[at:high])
         return shown(b"".join(pieces), _DOTS)
-
-
-def _first(entry: tuple[int, int, Segment]) -> int:
-    return entry[0]

@@ -14,6 +14,11 @@ HEADER = 4096
 _ROW = 2048
 """How far back the start of a row is looked for."""
 
+_REMEMBERED = 4096
+"""How many labels are remembered."""
+_WORD = 24
+"""Bytes of a longer word are no word that anything is called by."""
+
 _OPENING = b" \t\"'`([{<\\"
 _ASSIGNS = b":=>"
 _ENDS_OF_LABELS = bytes.maketrans(b"\r\t,;{}[]()<\"'`&?|\\", b"\n" * 18)
@@ -31,6 +36,7 @@ class Words:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._pattern = _compiled(tuple(words))
+        self._known: dict[bytes, bool] = {}
 
     @staticmethod
     def literals(words: Sequence[str]) -> set[bytes]:
@@ -43,6 +49,21 @@ class Words:
     def among(self, text: bytes) -> bool:
         """Whether one of them stands in ``text``."""
         return self._pattern is not None and self._pattern.search(text) is not None
+
+    def named(self, label: bytes) -> bool:
+        """Whether one of them stands in ``label``, of which a text has few different ones."""
+        known = self._known.get(label)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[label] = self.among(label)
+        return known
+
+    def before(self, line: bytes) -> bool:
+        """Whether one of them stands in ``line``, mostly as its last word."""
+        words = line.rsplit(b" ", 2)
+        last = words[-1] or words[-2] if len(words) > 1 else b""
+        return (len(last) <= _WORD and self.named(last)) or self.among(line)
 
 
 @cache
@@ -138,8 +159,9 @@ class Header:
 
 def sixty_before(text: bytes, start: int) -> int:
     """Where the sixty characters before ``start`` begin."""
-    if text[max(0, start - 60) : start].isascii():
-        return max(0, start - 60)
+    low = start - 60 if start > 60 else 0
+    if text[low:start].isascii():
+        return low
     return start - len(text[max(0, start - 240) : start].decode("utf-8", "ignore")[-60:].encode())
 
 
@@ -152,12 +174,18 @@ def sixty_after(text: bytes, end: int) -> int:
 
 _CONTROLS = bytes(number if number >= 32 and number != 127 else 32 for number in range(256))
 _UNSEEN = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xef\xbb\xbf")
-_LONG_NUMBER = re.compile(rb"\d{7,}")
+_ZEROS = bytes(48 if 48 <= number < 58 else number for number in range(256))
+_LONG_NUMBER = b"0" * 7
 
 
 def shown(text: bytes, hidden: bytes) -> str:
     """``text`` as one line. Numbers of seven digits or more are hidden even though no detector knows them."""
-    text = _LONG_NUMBER.sub(hidden, text.translate(_CONTROLS))
+    text = text.translate(_CONTROLS)
+    zeros = text.translate(_ZEROS)
+    while (start := zeros.find(_LONG_NUMBER)) >= 0:
+        rest = zeros[start:].lstrip(b"0")
+        text = text[:start] + hidden + text[len(text) - len(rest) :]
+        zeros = zeros[:start] + hidden + rest
     if not text.isascii():
         text = _UNSEEN.sub(b" ", text)
     return text.decode("utf-8", "replace")
