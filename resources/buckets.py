@@ -101,7 +101,7 @@ class BucketsResource(dg.ConfigurableResource[Any]):
         try:
             said = self._client.list_objects_v2(**arguments)
         except Exception as error:
-            raise _told(error) from error
+            raise told(error) from error
         folders = [found["Prefix"] for found in said.get("CommonPrefixes", ())]
         objects = [
             BucketObject(
@@ -124,7 +124,7 @@ class BucketsResource(dg.ConfigurableResource[Any]):
         try:
             said = self._client.head_object(Bucket=bucket, Key=key)
         except Exception as error:
-            raise _told(error) from error
+            raise told(error) from error
         return BucketObject(
             key,
             said["ContentLength"],
@@ -138,7 +138,7 @@ class BucketsResource(dg.ConfigurableResource[Any]):
 
         What is read in order is fetched ahead, 8 MiB at a time; memory is bounded by twice that.
         """
-        return io.BufferedReader(_Ahead(self._client, bucket, item), 128 << 10)
+        return io.BufferedReader(Ahead(self._client, bucket, item), 128 << 10)
 
     def unreadable(self, error: OSError) -> ObjectUnreadable:
         """What a read's error says. Raises it again when it is none of S3's."""
@@ -151,7 +151,7 @@ class BucketsResource(dg.ConfigurableResource[Any]):
         try:
             return bytes(self._client.get_object(Bucket=bucket, Key=key)["Body"].read())
         except Exception as error:
-            raise _told(error) from error
+            raise told(error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class _Page:
     following: tuple[str, str, str | None] | None
 
 
-class _Ahead(io.RawIOBase):
+class Ahead(io.RawIOBase):
     """One version of an object by ranges: in order, the next range is fetched while this one is used."""
 
     def __init__(self, client: Any, bucket: str, item: Version) -> None:
@@ -230,10 +230,11 @@ class _Ahead(io.RawIOBase):
                 Key=self._item.key,
                 Range=f"bytes={start}-{end}",
                 IfMatch=f'"{self._item.etag}"',
+                **({"VersionId": version} if (version := getattr(self._item, "version_id", "")) else {}),
             )
             data = bytes(said["Body"].read())
         except Exception as error:
-            raise _told(error) from error
+            raise told(error) from error
         if len(data) != end - start + 1:
             raise ObjectUnreadable("changed", f"{len(data)} bytes, expected {end - start + 1}")
         return data
@@ -263,7 +264,7 @@ _WHY = {
 }
 
 
-def _told(error: Exception) -> ObjectUnreadable:
+def told(error: Exception) -> ObjectUnreadable:
     """What S3's or the network's error means. Raises the error itself when it is none of theirs."""
     from botocore.exceptions import ClientError, HTTPClientError
     from urllib3.exceptions import HTTPError

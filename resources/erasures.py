@@ -21,6 +21,7 @@ from resources.signed import caller
 
 _PAGE = 100  # BatchGetItem takes no more
 _THREADS = 8
+_PSEUDONYM = 22  # characters of base64: 132 bits
 _KEY_ITEM = "#key"
 _keys: dict[tuple[str, str], bytes] = {}
 
@@ -83,6 +84,10 @@ class ErasuresResource(dg.ConfigurableResource[Any]):
             UpdateExpression="SET completed = if_not_exists(completed, :now)",
             ExpressionAttributeValues={":now": {"S": datetime.now(UTC).isoformat()}},
         )
+
+    def pseudonym(self, kind: str, value: str) -> str:
+        """The keyed HMAC that stands for a value where it must be told apart and not be told."""
+        return _id(self._key(), (f"pseudonym:{kind}", value))[:_PSEUDONYM]
 
     def _page(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         request: dict[str, Any] = {

@@ -263,6 +263,28 @@ class IcebergResource(dg.ConfigurableResource[Any]):
                 return len(doomed)
         raise AssertionError("unreachable")
 
+    def column_types(self, name: str) -> dict[str, "pa.DataType"]:
+        """The table's columns and what Arrow holds them as. Raises NoSuchTableError."""
+        schema = self._catalog().load_table((self.database, name)).schema().as_arrow()
+        return {field.name: field.type for field in schema}
+
+    def location(self, name: str) -> str:
+        """The URI that the table's files are under. Raises NoSuchTableError."""
+        return self._catalog().load_table((self.database, name)).location()
+
+    def named(self, name: str, *, current_only: bool = False) -> frozenset[str]:
+        """The URIs of all files that the table's metadata, or a snapshot of it, names; ``current_only``:
+        those of the current snapshot. Raises NoSuchTableError.
+        """
+        table = self._catalog().load_table((self.database, name))
+        if current_only:
+            current = table.current_snapshot()
+            return frozenset(_files(table, [current], taken_out=False)) if current else frozenset()
+        earlier = {entry.metadata_file for entry in table.metadata.metadata_log}
+        return frozenset(
+            {table.metadata_location} | earlier | _files(table, table.snapshots(), taken_out=False)
+        )
+
     def read(self, name: str, columns: Sequence[str] = (), where: Where | None = None) -> "pa.Table":
         """The rows that meet ``where``, their ``columns`` or all. Raises NoSuchTableError."""
         table = self._catalog().load_table((self.database, name))

@@ -1,8 +1,8 @@
 """What stores need of the outside: AWS, databases. ``resources.subjects.SubjectsResource`` fits ``Tools``."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -62,14 +62,26 @@ class Files(Protocol):
         """Delete a version for good; fine when it is gone. Answers the Lock that holds it, if one does."""
         ...
 
+    def lock(self, version: Any) -> Any | None:
+        """The Lock that a version is under; None when it is under none, or gone."""
+        ...
+
+    def hide(self, version: Any) -> None:
+        """Put a delete marker before an object, whatever versions it has."""
+        ...
+
+    def current(self, bucket: str, key: str) -> Any | None:
+        """The object's current version; None when there is none."""
+        ...
+
 
 class Iceberg(RowStore, Protocol):
     """The Iceberg tables of one database."""
 
     def exists(self, name: str) -> bool: ...
     def column_types(self, name: str) -> Mapping[str, pa.DataType]: ...
-    def referenced(self, name: str) -> frozenset[str]:
-        """The URIs of all files that any snapshot of the table names."""
+    def named(self, name: str, *, current_only: bool = False) -> frozenset[str]:
+        """The URIs of all files that the table, or its current snapshot, names."""
         ...
 
     def location(self, name: str) -> str: ...
@@ -94,6 +106,8 @@ class CatalogTable(Protocol):
     @property
     def places(self) -> Sequence[tuple[str, Mapping[str, str]]]: ...
     @property
+    def partition_keys(self) -> Sequence[str]: ...
+    @property
     def delimiter(self) -> str: ...
     @property
     def quote(self) -> str | None: ...
@@ -110,8 +124,8 @@ class Catalog(Protocol):
         """A CatalogTable. Raises LookupError when there is none, or it is in a form that can't be read."""
         ...
 
-    def count_items(self, noun: str, folder: str, items: int) -> None:
-        """Have partitions that were made of an export's folder say how many items it has now."""
+    def count_items(self, table: str, export_id: str, items: int) -> None:
+        """Have the partitions of a table that were made of an export say how many items it has now."""
         ...
 
 
@@ -200,8 +214,3 @@ class Tools(Protocol):
     def iceberg(self, database: str | None = None) -> Any:
         """The Iceberg tables of a database, of the product's own if none is named."""
         ...
-
-
-ORPHANS_REST = timedelta(hours=24)
-"""How old a file that no snapshot names must be before it counts as nobody's: a commit may be under way."""
-Batches = Callable[[], Iterable[pa.RecordBatch]]

@@ -1,0 +1,193 @@
+"""Objects with all their versions: listed, read, rewritten on a condition, and deleted for good.
+
+What belongs here is S3; which bytes are whose belongs to the domain. A bucket without versioning has one
+version of each object, whose id is ``null``.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlencode
+
+from resources import clients
+from resources.buckets import Ahead, told
+
+_PART = 64 << 20
+_ONE_CALL = 5 << 30  # PutObject takes no more
+_COPIED = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
+_KEPT = ("StorageClass", "SSEKMSKeyId", "BucketKeyEnabled", "ServerSideEncryption", "WebsiteRedirectLocation")
+_LOCKS = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """One version of an object, or a delete marker; ``etag`` without quotes, ``size`` in bytes."""
+
+    bucket: str
+    key: str
+    version_id: str
+    is_latest: bool
+    is_marker: bool
+    etag: str
+    size: int
+    modified: datetime
+
+    @property
+    def uri(self) -> str:
+        """``s3://bucket/key``."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """S3 Object Lock on a version: ``until`` when, None for a legal hold, which somebody has to lift."""
+
+    until: datetime | None
+
+
+class Files:
+    """Any bucket's objects."""
+
+    @property
+    def _client(self) -> Any:
+        return clients.client("s3")
+
+    def versions(self, bucket: str, prefix: str) -> Iterator[FileVersion]:
+        """Every version and delete marker under a prefix, key by key, the newest of a key first.
+
+        Raises ObjectUnreadable when there is no such bucket or it may not be listed.
+        """
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+        try:
+            for page in pages:
+                found = [
+                    *(_version(bucket, one) for one in page.get("Versions", ())),
+                    *(_version(bucket, one) for one in page.get("DeleteMarkers", ())),
+                ]
+                yield from sorted(
+                    found, key=lambda one: (one.key, not one.is_latest, -one.modified.timestamp())
+                )
+        except Exception as error:
+            raise told(error) from error
+
+    def current(self, bucket: str, key: str) -> FileVersion | None:
+        """The object's current version; None when there is none."""
+        for version in self.versions(bucket, key):
+            if version.key != key:
+                return None
+            if version.is_latest:
+                return None if version.is_marker else version
+        return None
+
+    def open(self, version: FileVersion) -> BinaryIO:
+        """A version as a file that can seek; each read raises ObjectUnreadable if it can't be done."""
+        return cast("BinaryIO", io.BufferedReader(Ahead(self._client, version.bucket, version), 128 << 10))
+
+    def replace(self, version: FileVersion, body: BinaryIO) -> bool:
+        """Put ``body`` as the new current version if ``version`` is the current one still; else False.
+
+        Type, encoding, own metadata, tags, storage class, encryption and locks are those of ``version``.
+        """
+        try:
+            beside = self._beside(version)
+            size = body.seek(0, io.SEEK_END)
+            body.seek(0)
+            where = {"Bucket": version.bucket, "Key": version.key}
+            if size <= _ONE_CALL:
+                self._client.put_object(**where, **beside, Body=body, IfMatch=f'"{version.etag}"')
+            else:
+                self._in_parts(where, beside, body, version.etag)
+        except Exception as error:
+            if clients.error_code(error) in _LOST:
+                return False
+            raise told(error) from error
+        return True
+
+    def remove(self, version: FileVersion) -> Lock | None:
+        """Delete a version or a delete marker for good; fine when it is gone. Its lock if one holds it."""
+        try:
+            self._client.delete_object(Bucket=version.bucket, Key=version.key, VersionId=version.version_id)
+        except Exception as error:
+            if clients.error_code(error) in ("NoSuchVersion", "NoSuchKey"):
+                return None
+            if clients.error_code(error) in ("AccessDenied", "AccessDeniedByLock") and not version.is_marker:
+                lock = self.lock(version)
+                if lock is not None:
+                    return lock
+            raise told(error) from error
+        return None
+
+    def hide(self, version: FileVersion) -> None:
+        """Put a delete marker before an object, whatever versions it has."""
+        self._client.delete_object(Bucket=version.bucket, Key=version.key)
+
+    def lock(self, version: FileVersion) -> Lock | None:
+        """The lock that a version is under; None when it is under none, or gone."""
+        try:
+            said = self._head(version)
+        except Exception as error:
+            if clients.error_code(error) in _LOST:
+                return None
+            raise told(error) from error
+        if said.get("ObjectLockLegalHoldStatus") == "ON":
+            return Lock(None)
+        until = said.get("ObjectLockRetainUntilDate")
+        return Lock(until) if until is not None and until > datetime.now(UTC) else None
+
+    def _head(self, version: FileVersion) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.head_object(
+            Bucket=version.bucket, Key=version.key, VersionId=version.version_id
+        )
+        return found
+
+    def _beside(self, version: FileVersion) -> dict[str, Any]:
+        """What S3 keeps beside the bytes."""
+        said = self._head(version)
+        found = {name: said[name] for name in (*_COPIED, *_KEPT, *_LOCKS) if said.get(name) is not None}
+        if said.get("Expires"):
+            found["Expires"] = said["Expires"]
+        if said.get("Metadata"):
+            found["Metadata"] = said["Metadata"]
+        tags = self._client.get_object_tagging(
+            Bucket=version.bucket, Key=version.key, VersionId=version.version_id
+        )["TagSet"]
+        if tags:
+            found["Tagging"] = urlencode({tag["Key"]: tag["Value"] for tag in tags})
+        return found
+
+    def _in_parts(self, where: dict[str, str], beside: dict[str, Any], body: BinaryIO, etag: str) -> None:
+        upload = {**where, "UploadId": self._client.create_multipart_upload(**where, **beside)["UploadId"]}
+        try:
+            parts: list[dict[str, Any]] = []
+            while data := body.read(_PART):
+                number = len(parts) + 1
+                said = self._client.upload_part(**upload, PartNumber=number, Body=data)
+                parts.append({"PartNumber": number, "ETag": said["ETag"]})
+            self._client.complete_multipart_upload(
+                **upload, MultipartUpload={"Parts": parts}, IfMatch=f'"{etag}"'
+            )
+        except BaseException:
+            self._client.abort_multipart_upload(**upload)
+            raise
+
+
+_LOST = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404"})
+"""That somebody else wrote or deleted the object meanwhile."""
+
+
+def _version(bucket: str, said: dict[str, Any]) -> FileVersion:
+    return FileVersion(
+        bucket,
+        said["Key"],
+        said["VersionId"],
+        said["IsLatest"],
+        "ETag" not in said,
+        said.get("ETag", "").strip('"'),
+        said.get("Size", 0),
+        said["LastModified"],
+    )
