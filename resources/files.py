@@ -140,9 +140,7 @@ class Files:
         return Lock(until) if until is not None and until > datetime.now(UTC) else None
 
     def _head(self, version: FileVersion) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.head_object(
-            Bucket=version.bucket, Key=version.key, VersionId=version.version_id
-        )
+        found: dict[str, Any] = self._client.head_object(**_at(version))
         return found
 
     def _beside(self, version: FileVersion) -> dict[str, Any]:
@@ -153,9 +151,7 @@ class Files:
             found["Expires"] = said["Expires"]
         if said.get("Metadata"):
             found["Metadata"] = said["Metadata"]
-        tags = self._client.get_object_tagging(
-            Bucket=version.bucket, Key=version.key, VersionId=version.version_id
-        )["TagSet"]
+        tags = self._client.get_object_tagging(**_at(version))["TagSet"]
         if tags:
             found["Tagging"] = urlencode({tag["Key"]: tag["Value"] for tag in tags})
         return found
@@ -178,6 +174,14 @@ class Files:
 
 _LOST = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404"})
 """That somebody else wrote or deleted the object meanwhile."""
+
+
+def _at(version: FileVersion) -> dict[str, str]:
+    """Where a version is; a bucket that never had versions is asked for none."""
+    found = {"Bucket": version.bucket, "Key": version.key}
+    if version.version_id != "null" or not version.is_latest:
+        found["VersionId"] = version.version_id
+    return found
 
 
 def _version(bucket: str, said: dict[str, Any]) -> FileVersion:

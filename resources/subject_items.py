@@ -13,10 +13,17 @@ from typing import Any, cast
 
 from resources import clients
 
-Item = dict[str, Any]
 _CONDITIONS = 60  # an expression has 4 KB, and 300 operators
 _FILTER = 50
 _SEGMENTS = 4
+
+
+class Item(dict[str, Any]):
+    """An item by attribute, in Python's values; ``raw`` is what DynamoDB gave."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        super().__init__({name: _native(value) for name, value in raw.items()})
+        self.raw = raw
 
 
 class NoSuchItems(LookupError):  # noqa: N818  # what is wrong
@@ -60,28 +67,28 @@ class ItemTable:
                 seen.add(key)
                 yield item
 
-    def get(self, key: Mapping[str, Any]) -> Item | None:
-        """The item of a key as it is now."""
-        wanted = {name: _to(key[name]) for name in self.keys}
+    def get(self, item: Item) -> Item | None:
+        """The item of the same key as it is now."""
+        wanted = {name: item.raw[name] for name in self.keys}
         found = self._client.get_item(TableName=self.name, Key=wanted, ConsistentRead=True).get("Item")
-        return None if found is None else _item(found)
+        return None if found is None else Item(found)
 
-    def delete(self, item: Mapping[str, Any]) -> bool:
+    def delete(self, item: Item) -> bool:
         """Delete an item if it still is as it was read; True also when it is gone; else False."""
         try:
             self._client.delete_item(
-                TableName=self.name, Key={name: _to(item[name]) for name in self.keys}, **_unchanged(item)
+                TableName=self.name, Key={name: item.raw[name] for name in self.keys}, **_unchanged(item)
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return self.get(item) is None
         return True
 
-    def change(self, item: Mapping[str, Any], changed: Mapping[str, Any]) -> bool:
-        """Put ``changed`` in the place of ``item`` if that still is as it was read; else False."""
+    def change(self, item: Item, values: Mapping[str, Any]) -> bool:
+        """Give some attributes of an item new values if it still is as it was read; else False."""
         try:
             self._client.put_item(
                 TableName=self.name,
-                Item={name: _to(value) for name, value in changed.items()},
+                Item={**item.raw, **{name: _to(value) for name, value in values.items()}},
                 **_unchanged(item),
             )
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -124,7 +131,7 @@ class ItemTable:
                     **({"IndexName": index} if index else {"ConsistentRead": True}),
                 )
                 for page in pages:
-                    for found in map(_item, page["Items"]):
+                    for found in map(Item, page["Items"]):
                         # An index lags behind, and may not have all attributes: the table is asked.
                         item = self.get(found) if index else found
                         if item is not None and item.get(field) == found.get(field):
@@ -151,7 +158,7 @@ class ItemTable:
                 ExpressionAttributeValues={f":{place}": literal for place, (_, literal) in enumerate(some)},
             )
             for page in pages:
-                yield from map(_item, page["Items"])
+                yield from map(Item, page["Items"])
 
     def _key_value(self, field: str, value: str) -> dict[str, Any] | None:
         """A key's value in its type; None when it can't be in it. Keys are never empty."""
@@ -179,30 +186,33 @@ def _literals(value: str) -> Sequence[dict[str, str]]:
     return ({"S": value},)
 
 
-def _unchanged(item: Mapping[str, Any]) -> dict[str, Any]:
+def _unchanged(item: Item) -> dict[str, Any]:
     """The condition that an item is as it was read; as much of it as an expression holds."""
-    shown = list(item)[:_CONDITIONS]
+    shown = list(item.raw)[:_CONDITIONS]
     return {
         "ConditionExpression": " AND ".join(f"#{place} = :{place}" for place in range(len(shown))),
         "ExpressionAttributeNames": {f"#{place}": name for place, name in enumerate(shown)},
-        "ExpressionAttributeValues": {f":{place}": _to(item[name]) for place, name in enumerate(shown)},
+        "ExpressionAttributeValues": {f":{place}": item.raw[name] for place, name in enumerate(shown)},
     }
 
 
-def _item(found: Mapping[str, Any]) -> Item:
-    from boto3.dynamodb.types import Binary, TypeDeserializer
+def _native(value: Any) -> Any:
+    from boto3.dynamodb.types import TypeDeserializer
 
-    def native(value: Any) -> Any:
-        if isinstance(value, Binary):
-            return bytes(cast("Any", value).value)
-        if isinstance(value, dict):
-            return {name: native(part) for name, part in value.items()}
-        if isinstance(value, list | set):
-            return type(value)(native(part) for part in value)
-        return value
+    return _bytes(TypeDeserializer().deserialize(value))
 
-    deserialize = TypeDeserializer().deserialize
-    return {name: native(deserialize(value)) for name, value in found.items()}
+
+def _bytes(value: Any) -> Any:
+    """A value without the SDK's own class for binary."""
+    from boto3.dynamodb.types import Binary
+
+    if isinstance(value, Binary):
+        return bytes(cast("Any", value).value)
+    if isinstance(value, dict):
+        return {name: _bytes(part) for name, part in value.items()}
+    if isinstance(value, list | set):
+        return type(value)(_bytes(part) for part in value)
+    return value
 
 
 def _to(value: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from functools import partial
 import moto.dynamodb.models as moto_models
 
 from local_aws.context import Context
-from local_aws.dynamodb import responses, streams
+from local_aws.dynamodb import conditions, responses, streams
 from local_aws.dynamodb.backend import HistoryBackend
 from local_aws.dynamodb.expiry import expire
 from local_aws.dynamodb.exports import Exports
@@ -37,6 +37,7 @@ def install(context: Context) -> None:
     moto_models.dynamodb_backends.backend = HistoryBackend
     responses.install(exports, history)
     streams.install()
+    conditions.install()
 
     def reset() -> None:
         streams.stream_clock.ahead_seconds = 0.0

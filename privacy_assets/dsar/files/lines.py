@@ -141,7 +141,8 @@ def rewrite(
 ) -> bool:
     """Write ``source`` to ``target`` without what is to be erased; False when nothing is."""
     written = False
-    with opened(source) as stream, _compressed(source, target) as out:
+    magic = _magic(source)
+    with opened(source) as stream, _compressed(magic, target) as out:
         for piece, record in _pieces(stream, form, selection):
             if record is None or not rules.judge(record, tally):
                 out.write(piece)
@@ -162,9 +163,7 @@ def others(source: BinaryIO, form: Format, selection: Selection) -> Iterator[byt
 
 def opened(source: BinaryIO) -> BinaryIO:
     """The file's own bytes, without their compression. Raises StoreError for one that isn't known."""
-    source.seek(0)
-    magic = source.read(4)
-    source.seek(0)
+    magic = _magic(source)
     if magic[:2] == _GZIP:
         return cast("BinaryIO", gzip.GzipFile(fileobj=source, mode="rb"))
     if magic[:3] == _BZIP2:
@@ -174,10 +173,16 @@ def opened(source: BinaryIO) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(_Unclosed(source), 1 << 16))
 
 
-def _compressed(source: BinaryIO, target: BinaryIO) -> BinaryIO:
-    """Compressed as the source is; the same bytes whenever the same is written."""
+def _magic(source: BinaryIO) -> bytes:
+    """The first bytes of a file, which is at its beginning then."""
     source.seek(0)
     magic = source.read(4)
+    source.seek(0)
+    return magic
+
+
+def _compressed(magic: bytes, target: BinaryIO) -> BinaryIO:
+    """Compressed as a source of this beginning is; the same bytes whenever the same is written."""
     if magic[:2] == _GZIP:
         return cast("BinaryIO", gzip.GzipFile(filename="", fileobj=target, mode="wb", mtime=0))
     if magic[:3] == _BZIP2:

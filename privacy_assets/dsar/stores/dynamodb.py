@@ -72,7 +72,7 @@ class DynamoDb:
             this = Tally()
             doomed = self._rules.judge(item, this)
             if doomed and self._spec.change:
-                doomed = not table.change(item, {**item, **self._rules.changes(item)})
+                doomed = not table.change(item, self._rules.changes(item))
             elif doomed:
                 doomed = not table.delete(item)
             if not doomed:

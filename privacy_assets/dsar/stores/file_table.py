@@ -186,7 +186,17 @@ class FileTable:
     # --- erasing
 
     def _rewrite(self, version: FileVersion, identifiers: Identifiers) -> Erased:
-        """Write the current version anew until nobody else wrote it meanwhile."""
+        """Write the current version anew; versions that others put over meanwhile are old ones then."""
+        overtaken: list[FileVersion] = []
+        done = self._rewritten(version, identifiers, overtaken)
+        for each in overtaken:
+            if each.version_id != "null" and self._to_erase(each, identifiers):
+                done += self._removed(each)
+        return done
+
+    def _rewritten(
+        self, version: FileVersion, identifiers: Identifiers, overtaken: list[FileVersion]
+    ) -> Erased:
         for _ in range(_ATTEMPTS):
             tally = Tally()
             try:
@@ -198,6 +208,7 @@ class FileTable:
                     return Erased(blocked=(Blocked(ARCHIVED, 1),))
                 if why not in ("changed", "vanished"):
                     raise
+            overtaken.append(version)
             now = self._files.current(version.bucket, version.key)
             if now is None:
                 return Erased()

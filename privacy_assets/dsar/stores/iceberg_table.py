@@ -37,17 +37,8 @@ _LOCKED = "files of an Iceberg table under S3 Object Lock"
 class IcebergTable:
     """The subject's rows of one table."""
 
-    def __init__(
-        self,
-        iceberg: Iceberg,
-        files: Files,
-        name: str,
-        rules: Rules,
-        *,
-        orphans_rest: timedelta = ORPHANS_REST,
-    ) -> None:
+    def __init__(self, iceberg: Iceberg, files: Files, name: str, rules: Rules) -> None:
         self._iceberg, self._files, self._table, self._rules = iceberg, files, name, rules
-        self._rest = orphans_rest
         self._form = Parquet()
 
     def find(self, identifiers: Identifiers) -> Found:
@@ -174,7 +165,7 @@ class IcebergTable:
                     done += Erased(blocked=(Blocked(HIDDEN, 1),))
             elif version.is_latest and _uri(version) in named:
                 is_old = True
-            elif version.is_latest and (until := version.modified + self._rest) > datetime.now(UTC):
+            elif version.is_latest and (until := version.modified + ORPHANS_REST) > datetime.now(UTC):
                 done += Erased(blocked=(Blocked(UNDER_WAY, 1, until),))
             else:
                 lock = self._files.remove(version)

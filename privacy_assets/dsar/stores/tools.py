@@ -130,21 +130,24 @@ class Catalog(Protocol):
 
 
 class ItemTable(Protocol):
-    """One DynamoDB table. Items are in DynamoDB JSON, binary as bytes."""
+    """One DynamoDB table."""
 
     @property
     def keys(self) -> Sequence[str]: ...
-    def find(self, fields: Mapping[str, Collection[str]], indexes: Collection[str]) -> Iterator[Item]:
+    def find(self, fields: Mapping[str, Collection[str]], indexes: Collection[str]) -> Iterator[Any]:
         """The items in which one of the fields has one of its values, each once, as they are now."""
         ...
 
-    def get(self, key: Item) -> Item | None: ...
-    def delete(self, item: Item) -> bool:
+    def get(self, item: Any) -> Any | None:
+        """The item of the same key as it is now."""
+        ...
+
+    def delete(self, item: Any) -> bool:
         """Delete an item if it still is as it was read; else False."""
         ...
 
-    def change(self, item: Item, changed: Item) -> bool:
-        """Put ``changed`` in the place of ``item`` if it still is as it was read; else False."""
+    def change(self, item: Any, values: Item) -> bool:
+        """Give some attributes of an item new values if it still is as it was read; else False."""
         ...
 
 
