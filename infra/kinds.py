@@ -354,6 +354,12 @@ def _workgroup(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
     )
 
 
+def _attributes(shape: Shape) -> Sequence[tuple[str, str]]:
+    """The table's keys and its indexes', which are text."""
+    named = dict(shape["keys"]) | {key: "S" for keys in shape.get("indexes", {}).values() for key in keys}
+    return list(named.items())
+
+
 def _table(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
     roles = ("HASH", "RANGE")
     made = dynamodb.CfnTable(
@@ -362,12 +368,24 @@ def _table(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         table_name=name,
         attribute_definitions=[
             dynamodb.CfnTable.AttributeDefinitionProperty(attribute_name=column, attribute_type=kind)
-            for column, kind in shape["keys"]
+            for column, kind in _attributes(shape)
         ],
         key_schema=[
             dynamodb.CfnTable.KeySchemaProperty(attribute_name=column, key_type=role)
             for (column, _), role in zip(shape["keys"], roles, strict=False)
         ],
+        global_secondary_indexes=[
+            dynamodb.CfnTable.GlobalSecondaryIndexProperty(
+                index_name=index,
+                key_schema=[
+                    dynamodb.CfnTable.KeySchemaProperty(attribute_name=column, key_type=role)
+                    for column, role in zip(columns, roles, strict=False)
+                ],
+                projection=dynamodb.CfnTable.ProjectionProperty(projection_type="ALL"),
+            )
+            for index, columns in shape.get("indexes", {}).items()
+        ]
+        or None,
         billing_mode=shape["billing"],
         point_in_time_recovery_specification=dynamodb.CfnTable.PointInTimeRecoverySpecificationProperty(
             point_in_time_recovery_enabled=shape["point-in-time recovery"] == "ENABLED"

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from privacy_assets.dsar_command import dsar_app
 from privacy_assets.errors import Stopped, UserError
 
 DEBUG = "PRIVACY_ASSETS_DEBUG"
@@ -44,6 +45,7 @@ archive_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(archive_app, name="archive")
+app.add_typer(dsar_app, name="dsar")
 
 
 class _Form(StrEnum):

@@ -13,6 +13,7 @@ from privacy_assets.archive.assets import archive_assets
 from privacy_assets.archive.restore_assets import restored_asset
 from privacy_assets.audit.assets import audit_assets
 from privacy_assets.audit.definition import Audit, load_audits
+from privacy_assets.dsar.assets import dsar_assets, dsar_checks, dsar_jobs
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
 from privacy_assets.jobs import archive_job, restore_job, snapshot_jobs
@@ -22,8 +23,10 @@ from resources import settings
 from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
+from resources.bundles import BundlesResource
 from resources.busy_queue import BusyQueueResource
 from resources.deletions import DeletionQueueResource
+from resources.dsar_jobs import DsarJobsResource
 from resources.dynamodb import ExportsResource
 from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
@@ -35,11 +38,13 @@ from resources.scan_jobs import ScanJobsResource
 from resources.sns import AlertResource
 from resources.sqs import QueueResource
 from resources.streams import StreamsResource
+from resources.subjects import SubjectsResource
 from schedules.nightly_exports import nightly_exports_schedule
 from schedules.nightly_scans import nightly_scans_schedule
 from sensors.alerts import alert_sensors
 from sensors.archive_alerts import archive_alerts_sensor
 from sensors.deletions import deletions_sensor
+from sensors.dsar_requests import dsar_sensors
 from sensors.export_complete import export_complete_sensor
 from sensors.late_snapshots import late_snapshots_sensor
 from sensors.scan_requests import scan_sensors
@@ -86,6 +91,21 @@ def default_resources() -> dict[str, Any]:
             retention_days=settings.LEDGER_RETENTION_DAYS.number(),
             lock_mode=settings.LEDGER_LOCK_MODE.source(),
         ),
+        "subjects": SubjectsResource(
+            database=database,
+            lake_bucket=bucket,
+            archive_bucket=settings.ARCHIVE_BUCKET.source(),
+            erasure_table=settings.ERASURE_TABLE.source(),
+            key_id=settings.ARCHIVE_KEY.source(),
+        ),
+        "dsar_jobs": DsarJobsResource(
+            table=settings.DSAR_JOBS_TABLE.source(), key_id=settings.DSAR_KEY.source()
+        ),
+        "dsar_queue": QueueResource(
+            queue=settings.DSAR_QUEUE.source(), dead_letters=settings.DSAR_DEAD_LETTER_QUEUE.source()
+        ),
+        "bundles": BundlesResource(bucket=settings.DSAR_BUCKET.source(), key_id=settings.DSAR_KEY.source()),
+        "request_topic": AlertResource(topic_arn=settings.DSAR_TOPIC_ARN.source()),
         "streams": StreamsResource(),
         "tables": TablesResource(),
     }
@@ -98,6 +118,7 @@ def build(
     exports, audit = snapshot_jobs(estate)
     archive, scans = archive_job(), scan_job()
     scanned, scan_checks = scan_assets(estate)
+    requests, approvals = dsar_jobs()
     return dg.Definitions(
         assets=dg.with_source_code_references(
             [
@@ -106,10 +127,11 @@ def build(
                 *archive_assets(estate),
                 restored_asset(estate),
                 *scanned,
+                *dsar_assets(estate),
             ]
         ),
-        asset_checks=scan_checks,
-        jobs=[exports, audit, archive, restore_job(), scans],
+        asset_checks=[*scan_checks, *dsar_checks()],
+        jobs=[exports, audit, archive, restore_job(), scans, requests, approvals],
         schedules=[nightly_exports_schedule(exports), nightly_scans_schedule(estate, scans)],
         sensors=[
             export_complete_sensor(estate, exports, audit),
@@ -118,6 +140,7 @@ def build(
             deletions_sensor(archive),
             late_snapshots_sensor(estate),
             *scan_sensors(estate, scans),
+            *dsar_sensors(requests),
         ],
         resources={**default_resources(), **(resources or {})},
         executor=dg.in_process_executor,

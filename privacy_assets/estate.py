@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NewType
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from privacy_assets import yaml_model
+from privacy_assets.dsar.policy import RequestPolicy
 from privacy_assets.dsar.stores import models as kinds
 from privacy_assets.errors import UserError
 
@@ -178,6 +179,8 @@ class Estate(_Model):
     buckets: tuple[Bucket, ...] = ()
     stores: tuple[kinds.StoreSpec, ...] = ()
     """Where subjects' data is, for requests of access and erasure."""
+    requests: RequestPolicy = RequestPolicy()
+    """How those requests are worked on."""
 
     @model_validator(mode="after")
     def _unique(self) -> "Estate":
@@ -283,6 +286,8 @@ def _fields(location: tuple[Any, ...]) -> Iterable[str]:
     parts = [part for part in location[:-1] if isinstance(part, str)]
     if parts[:1] == ["stores"]:
         return kinds.fields_at(location)
+    if parts[:1] == ["requests"]:
+        return RequestPolicy.model_fields
     model: type[_Model] = Estate
     if parts:
         model = Bucket if parts[0] == "buckets" else Column if "columns" in parts else Table

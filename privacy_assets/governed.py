@@ -26,6 +26,11 @@ def governed_estate() -> Estate:
     return load_estate(path_of(settings.ESTATE))
 
 
+def estate_folder() -> Path:
+    """Where the estate's file is, which stores of one's own stand beside."""
+    return path_of(settings.ESTATE).parent
+
+
 def table_shapes(estate: Estate) -> list[TableShape]:
     """The DynamoDB tables that the estate governs."""
     return [

@@ -1,14 +1,18 @@
-"""The partitions of the asset graph: days in UTC, and buckets."""
+"""The partitions of the asset graph: days in UTC, buckets, and requests of data subjects."""
 
 from datetime import date
 
 import dagster as dg
 
+from privacy_assets.dsar.names import PARTITIONS
 from privacy_assets.estate import Estate
 from privacy_assets.snapshot.exports import SnapshotDate
 
 BUCKETS = dg.DynamicPartitionsDefinition(name="buckets")
 """Buckets that are scanned: those of the estate, and any that a scan was asked for."""
+
+REQUESTS = dg.DynamicPartitionsDefinition(name=PARTITIONS)
+"""Requests by their ids, which tell of nobody. One that has ended is retired once its answer is deleted."""
 
 
 def daily(estate: Estate) -> dg.DailyPartitionsDefinition:

@@ -15,6 +15,7 @@ from resources import (
     clients,
     provision_api,
     provision_archive,
+    provision_dsar,
     provision_ingest,
     provision_ledger,
     settings,
@@ -22,6 +23,7 @@ from resources import (
 from resources.clients import error_code
 from resources.provision_api import ApiNames
 from resources.provision_archive import ArchiveNames
+from resources.provision_dsar import DsarNames
 from resources.provision_ingest import IngestNames
 from resources.provision_ledger import LedgerNames
 
@@ -74,6 +76,7 @@ class Names:
     scan_dead_letters: str = settings.SCAN_DEAD_LETTER_QUEUE.default
     scan_jobs: str = settings.SCAN_JOBS_TABLE.default
     archive: ArchiveNames | None = None
+    dsar: DsarNames | None = None
     ingest: IngestNames | None = None
     api: ApiNames | None = None
     ledger: LedgerNames | None = None
@@ -93,6 +96,7 @@ class Names:
             scan_dead_letters=settings.SCAN_DEAD_LETTER_QUEUE.value(),
             scan_jobs=settings.SCAN_JOBS_TABLE.value(),
             archive=ArchiveNames.from_settings(),
+            dsar=DsarNames.from_settings(),
             ingest=IngestNames.from_settings(),
             api=ApiNames.from_settings(),
             ledger=LedgerNames.from_settings(),
@@ -160,6 +164,7 @@ def shapes(names: Names, tables: Sequence[TableShape], place: Place) -> list[Res
         Resource("topic", names.topic, {}),
         *(Resource("table", table.table, _table(table, streamed=bool(names.archive))) for table in tables),
         *(provision_archive.shapes(names.archive, tables, place) if names.archive else ()),
+        *(provision_dsar.shapes(names.dsar, place) if names.dsar else ()),
         *(provision_ingest.shapes(names.ingest, place) if names.ingest else ()),
         *(provision_api.shapes(names.api) if names.api else ()),
         *(provision_ledger.shapes(names.ledger, place) if names.ledger else ()),
@@ -689,24 +694,48 @@ def _read_table(name: str) -> Shape | None:
         "point-in-time recovery": recovery.get("PointInTimeRecoveryStatus", "DISABLED"),
         "stream": table.get("StreamSpecification", {}).get("StreamViewType"),
         "expires by": expiry.get("AttributeName") if expiry["TimeToLiveStatus"] in _ON else None,
+        "indexes": {
+            index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]]
+            for index in table.get("GlobalSecondaryIndexes", ())
+        },
     }
 
 
 def _create_table(name: str, shape: Shape) -> None:
     dynamodb = clients.client("dynamodb")
     kinds = ("HASH", "RANGE")
+    indexes = [_index(index, shape) for index in shape.get("indexes", ())]
     dynamodb.create_table(
         TableName=name,
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, kind in shape["keys"]],
+        AttributeDefinitions=_attributes(shape),
         KeySchema=[
             {"AttributeName": key, "KeyType": kind}
             for (key, _), kind in zip(shape["keys"], kinds, strict=False)
         ],
         BillingMode=shape["billing"],
+        **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
     )
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
     set_later = ("point-in-time recovery", "stream", "expires by")
     _correct_table(name, shape, [each for each in set_later if shape.get(each) not in (None, "DISABLED")])
+
+
+def _attributes(shape: Shape) -> list[dict[str, str]]:
+    """The table's keys and its indexes', which are text."""
+    named = dict(shape["keys"]) | {key: "S" for keys in shape.get("indexes", {}).values() for key in keys}
+    return [{"AttributeName": name, "AttributeType": kind} for name, kind in named.items()]
+
+
+def _index(name: str, shape: Shape) -> dict[str, Any]:
+    kinds = ("HASH", "RANGE")
+    return {
+        "IndexName": name,
+        "KeySchema": [
+            {"AttributeName": key, "KeyType": kind}
+            for key, kind in zip(shape["indexes"][name], kinds, strict=False)
+        ],
+        "Projection": {"ProjectionType": "ALL"},
+    }
 
 
 def _correct_table(name: str, shape: Shape, changed: Sequence[str]) -> None:
@@ -730,6 +759,15 @@ def _correct_table(name: str, shape: Shape, changed: Sequence[str]) -> None:
         dynamodb.update_time_to_live(
             TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": shape["expires by"]}
         )
+    if "indexes" in changed:
+        there = (_read_table(name) or {}).get("indexes", {})
+        for index in sorted(set(shape["indexes"]) - set(there)):  # DynamoDB makes one at a time
+            dynamodb.update_table(
+                TableName=name,
+                AttributeDefinitions=_attributes(shape),
+                GlobalSecondaryIndexUpdates=[{"Create": _index(index, shape)}],
+            )
+            dynamodb.get_waiter("table_exists").wait(TableName=name)
     if "stream" in changed:
         if (_read_table(name) or {}).get("stream") is not None:  # another view: switched off before it is on
             dynamodb.update_table(TableName=name, StreamSpecification={"StreamEnabled": False})

@@ -174,7 +174,7 @@ def _read_key(name: str) -> "Shape | None":
 
 def _create_key(name: str, shape: "Shape") -> None:
     kms = clients.client("kms")
-    key = kms.create_key(Description="Archive of deleted records")["KeyMetadata"]["KeyId"]
+    key = kms.create_key(Description=f"Privacy assets: {name}")["KeyMetadata"]["KeyId"]
     kms.create_alias(AliasName=name, TargetKeyId=key)
     _correct_key(name, shape, ["rotated"])
 

@@ -213,6 +213,36 @@ LEDGER_LOCK_MODE = Setting(
     "COMPLIANCE",
     "how: `COMPLIANCE`, which nobody can shorten, the account's root neither, or `GOVERNANCE`",
 )
+DSAR_QUEUE = Setting(
+    f"{PREFIX}DSAR_QUEUE", "dsar-requests", "SQS queue of data subject requests to be worked on (its name)"
+)
+DSAR_DEAD_LETTER_QUEUE = Setting(
+    f"{PREFIX}DSAR_DEAD_LETTER_QUEUE",
+    "dsar-requests-dead-letters",
+    "SQS queue for messages about requests that say nothing we understand, with the reason (its name)",
+)
+DSAR_JOBS_TABLE = Setting(
+    f"{PREFIX}DSAR_JOBS_TABLE", "privacy-requests", "DynamoDB table of data subject requests"
+)
+DSAR_BUCKET = Setting(
+    f"{PREFIX}DSAR_BUCKET", "privacy-requests", "S3 bucket of answers to data subject requests"
+)
+DSAR_KEY = Setting(
+    f"{PREFIX}DSAR_KEY",
+    "alias/privacy-requests",
+    "alias of the KMS key that answers, and what requests know of a subject, are encrypted with",
+)
+DSAR_TOPIC_ARN = Setting(
+    f"{PREFIX}DSAR_TOPIC_ARN",
+    f"arn:aws:sns:us-east-1:{_ACCOUNT}:privacy-requests",
+    "SNS topic that ends of requests and deadlines that come near are told to",
+)
+DSAR_BUNDLE_DAYS = Setting(
+    f"{PREFIX}DSAR_BUNDLE_DAYS",
+    "30",
+    "days after which an answer is deleted, and its partition retired",
+    is_number=True,
+)
 ESTATE = Setting(
     f"{PREFIX}ESTATE",
     "estate.yaml",

@@ -19,8 +19,10 @@ from privacy_assets.governed import table_shapes
 from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
+from resources.bundles import BundlesResource
 from resources.busy_queue import BusyQueueResource
 from resources.deletions import DeletionQueueResource
+from resources.dsar_jobs import DsarJobsResource
 from resources.dynamodb import ExportsResource
 from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
@@ -28,12 +30,14 @@ from resources.iceberg import IcebergResource
 from resources.ledger import LedgerResource
 from resources.provision import Names, provision
 from resources.provision_archive import ArchiveNames
+from resources.provision_dsar import DsarNames
 from resources.provision_ingest import IngestNames
 from resources.provision_ledger import LedgerNames
 from resources.s3 import LakeResource
 from resources.scan_jobs import ScanJobsResource
 from resources.sns import AlertResource
 from resources.sqs import QueueResource
+from resources.subjects import SubjectsResource
 
 EVENTS: dict[str, Any] = {
     "log_id": {"type": "string"},
@@ -90,6 +94,17 @@ def ledger_resource(names: LedgerNames) -> LedgerResource:
     )
 
 
+def dsar_names(unique: str) -> DsarNames:
+    return DsarNames(
+        jobs=f"requests-{unique}",
+        bucket=f"requests-{unique}",
+        key=f"alias/requests-{unique}",
+        queue=f"dsar-{unique}",
+        dead_letters=f"dsar-dead-{unique}",
+        topic=f"requests-{unique}",
+    )
+
+
 @dataclass
 class House:
     """One estate on local AWS."""
@@ -109,6 +124,8 @@ class House:
         nouns: Iterable[str] = ("events",),
         buckets: Iterable[Mapping[str, Any]] = (),
         archive: bool = False,
+        stores: Iterable[Mapping[str, Any]] = (),
+        requests_policy: Mapping[str, Any] | None = None,
         ingest: bool = False,
         **fields: Any,
     ) -> "House":
@@ -125,6 +142,7 @@ class House:
             scan_dead_letters=f"scans-dead-{unique}",
             scan_jobs=f"scan-jobs-{unique}",
             archive=archive_names(unique) if archive else None,
+            dsar=dsar_names(unique) if stores else None,
             ingest=ingest_names(unique) if ingest else None,
             ledger=ledger_names(unique),
         )
@@ -141,7 +159,8 @@ class House:
             for noun in nouns
         ]
         path = folder / "estate.yaml"
-        path.write_text(yaml.safe_dump({"tables": tables, "buckets": list(buckets)}))
+        governed = {"tables": tables, "buckets": list(buckets), "stores": list(stores)}
+        path.write_text(yaml.safe_dump({**governed, "requests": dict(requests_policy or {})}))
         requests.post(f"{endpoint}/_local/dynamodb/settings", json={"export_seconds": 0}, timeout=60)
         estate = load_estate(path)
         provision(table_shapes(estate), names)
@@ -164,6 +183,7 @@ class House:
             "alerts": AlertResource(topic_arn=f"arn:aws:sns:us-east-1:123456789012:{self.names.topic}"),
             "ledger": self.ledger,
             **self.archive_resources,
+            **self.dsar_resources,
             **self.ingest_resources,
         }
 
@@ -193,6 +213,27 @@ class House:
     def ledger(self) -> LedgerResource:
         assert self.names.ledger is not None
         return ledger_resource(self.names.ledger)
+
+    @property
+    def dsar_resources(self) -> dict[str, Any]:
+        """What requests of data subjects need, in a house that was built with stores."""
+        names, archive = self.names.dsar, self.names.archive
+        if names is None:
+            return {}
+        assert archive is not None
+        return {
+            "subjects": SubjectsResource(
+                database=self.names.database,
+                lake_bucket=self.names.bucket,
+                archive_bucket=archive.bucket,
+                erasure_table=archive.erasures,
+                key_id=archive.key,
+            ),
+            "dsar_jobs": DsarJobsResource(table=names.jobs, key_id=names.key),
+            "dsar_queue": QueueResource(queue=names.queue, dead_letters=names.dead_letters),
+            "bundles": BundlesResource(bucket=names.bucket, key_id=names.key),
+            "request_topic": AlertResource(topic_arn=f"arn:aws:sns:us-east-1:123456789012:{names.topic}"),
+        }
 
     @property
     def exports(self) -> ExportsResource:

@@ -63,6 +63,8 @@ def test_dg_checks_the_definitions() -> None:
         "archive_deletions",
         "archive_restore",
         "daily_audit",
+        "dsar_approval",
+        "dsar_request",
         "nightly_exports",
         "scan_bucket",
     }

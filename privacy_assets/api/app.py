@@ -12,12 +12,12 @@ from starlette.middleware import Middleware
 
 from privacy_assets.api import problems
 from privacy_assets.api.middleware import Frame
-from privacy_assets.api.routes import health, token
+from privacy_assets.api.routes import dsar, health, token
 from privacy_assets.api.services import Services
 
 Router = Callable[[Services], APIRouter]
 
-_ROUTERS: tuple[Router, ...] = (token.router, health.router)
+_ROUTERS: tuple[Router, ...] = (token.router, health.router, dsar.router)
 _TAGS = (
     ("tokens", "A client's id and secret become a token, which every other call carries."),
     ("events", "Privacy events: what is accepted is durable."),

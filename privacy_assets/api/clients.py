@@ -18,8 +18,9 @@ SCOPES: Mapping[str, str] = {
     "events:write": "send events",
     "scans:write": "start scans",
     "scans:read": "read scans and what they found",
-    "dsar:write": "open and decide requests of subjects",
+    "dsar:write": "submit requests of subjects",
     "dsar:read": "read requests of subjects and their bundles",
+    "dsar:approve": "approve and reject requests of subjects, whoever submitted them",
 }
 CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LIVE = 2

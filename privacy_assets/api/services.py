@@ -100,6 +100,8 @@ class Services:
     buckets: Callable[[], Mapping[str, str]]
     """The estate's buckets, each with the prefix that is governed."""
     findings: Any = None
+    requests: Any = None
+    """What requests of subjects stand on (``routes.dsar.Requests``)."""
     options: Options = field(default_factory=Options)
     oidc: Oidc | None = None
     troubles: tuple[type[Exception], ...] = (OSError,)

@@ -23,7 +23,7 @@ from resources.provision import KINDS
 from resources.provision_api import ApiNames, shapes
 from resources.queue_sender import QueueSender
 
-ALL_SCOPES = ("events:write", "scans:write", "scans:read", "dsar:write", "dsar:read")
+ALL_SCOPES = ("events:write", "scans:write", "scans:read", "dsar:write", "dsar:read", "dsar:approve")
 
 
 class NoJobs:

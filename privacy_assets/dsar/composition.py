@@ -1,0 +1,80 @@
+"""Requests put together from resources: for steps, sensors, the API and the command alike.
+
+``resources`` is anything with these names as attributes; a resource fits its Protocol by shape.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from privacy_assets.dsar import work
+from privacy_assets.dsar.register import Job, Register
+from privacy_assets.dsar.stores import build, models
+from privacy_assets.dsar.stores.protocol import Identifiers
+from privacy_assets.dsar.trail import LedgerTrail
+from privacy_assets.dsar.work import Place, Worker
+from privacy_assets.estate import Estate
+from privacy_assets.governed import estate_folder
+from privacy_assets.ledger import open_log
+
+RESOURCES = ("dsar_jobs", "dsar_queue", "bundles", "erasures", "ledger", "request_topic", "subjects")
+
+
+def of(resources: Mapping[str, Any]) -> Any:
+    """Resources by name as attributes."""
+    return SimpleNamespace(**{name: resources[name] for name in RESOURCES})
+
+
+def register(resources: Any) -> Register:
+    """The register of requests."""
+    trail = LedgerTrail(open_log(resources.ledger), resources.erasures)
+    return Register(resources.dsar_jobs, trail, resources.dsar_queue)
+
+
+def worker(estate: Estate, resources: Any) -> Worker:
+    """Who does the steps of requests over the estate's stores."""
+    return Worker(
+        register(resources),
+        resources.bundles,
+        resources.erasures,
+        places(estate, resources),
+        needs_approval=estate.requests.approval,
+        governed=lambda identifiers: governed(estate, identifiers),
+    )
+
+
+def close(resources: Any, job_id: str) -> Job:
+    """What follows a request's end or standstill."""
+    return work.close(register(resources), resources.bundles, resources.request_topic, job_id)
+
+
+def places(estate: Estate, resources: Any) -> list[Place]:
+    """The estate's stores."""
+    made = build.stores(estate, resources.subjects, estate_folder())
+    return [
+        Place(store, spec.kind, spec.description) for store, spec in zip(made, estate.stores, strict=True)
+    ]
+
+
+def governed(estate: Estate, identifiers: Identifiers) -> list[work.Subject]:
+    """The subjects of governed tables that identifiers stand for: nouns, and values of the kinds that stores
+    say their ``subject_key`` holds.
+    """
+    found = {
+        (table.name, value)
+        for table in estate.tables
+        if table.subject_key is not None
+        for kind in _kinds(estate, table.name, table.table, table.subject_key)
+        for value in identifiers.get(kind, ())
+    }
+    return sorted(found)
+
+
+def _kinds(estate: Estate, noun: str, table: str, subject_key: str) -> Iterable[str]:
+    """The kinds of identifiers that a governed table knows its subjects by."""
+    for store in estate.stores:
+        if isinstance(store, models.ArchiveStore | models.SnapshotsStore):
+            if not store.tables or noun in store.tables:
+                yield store.subject
+        elif isinstance(store, models.DynamoDbStore) and store.table == table:
+            yield from (kind for kind, fields in store.match.items() if subject_key in fields)
