@@ -418,6 +418,7 @@ def _queue(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         queue_name=name,
         message_retention_period=shape["days kept"] * 24 * 3600,
         visibility_timeout=shape["seconds hidden"],
+        maximum_message_size=shape.get("message bytes"),
         sqs_managed_sse_enabled=shape["encrypted"],
         redrive_policy={"deadLetterTargetArn": dead["queue"], "maxReceiveCount": dead["receives"]}
         if dead

@@ -3,7 +3,6 @@
 import json
 import sys
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as Shown
 from rich.text import Text
 
+from privacy_assets import redriving
 from privacy_assets.archive.restore import (
     Archived,
     Expired,
@@ -172,13 +172,7 @@ def redrive(*, as_json: bool) -> None:
         dead_letters=settings.DELETION_DEAD_LETTER_QUEUE.value(),
         pipe_dead_letters=settings.PIPE_DEAD_LETTER_QUEUE.value(),
     )
-    reasons = Counter(queue.redrive())
-    if as_json:
-        _print_json({"redriven": sum(reasons.values()), "reasons": dict(reasons)})
-        return
-    for reason, count in reasons.most_common():
-        sys.stdout.write(f"{count:,}: {reason}\n")
-    sys.stdout.write(f"{sum(reasons.values()):,} dead letters sent again\n")
+    redriving.redrive(queue, as_json=as_json)
 
 
 # --- what they share

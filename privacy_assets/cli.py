@@ -21,6 +21,7 @@ from typer.core import TyperCommand
 
 from privacy_assets.dsar_command import dsar_app
 from privacy_assets.errors import Stopped, UserError
+from privacy_assets.events_command import app as events_app
 
 DEBUG = "PRIVACY_ASSETS_DEBUG"
 _OPTION = re.compile(r"--?[a-z][a-z-]*(=[^\n]*)?")
@@ -46,6 +47,7 @@ archive_app = typer.Typer(
 )
 app.add_typer(archive_app, name="archive")
 app.add_typer(dsar_app, name="dsar")
+app.add_typer(events_app, name="events")
 
 
 class _Form(StrEnum):

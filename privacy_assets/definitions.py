@@ -16,7 +16,8 @@ from privacy_assets.audit.definition import Audit, load_audits
 from privacy_assets.dsar.assets import dsar_assets, dsar_checks, dsar_jobs
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
-from privacy_assets.jobs import archive_job, restore_job, snapshot_jobs
+from privacy_assets.ingest.assets import ingest_assets
+from privacy_assets.jobs import archive_job, ingest_job, restore_job, snapshot_jobs
 from privacy_assets.scan.assets import scan_assets, scan_job
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
@@ -39,12 +40,14 @@ from resources.sns import AlertResource
 from resources.sqs import QueueResource
 from resources.streams import StreamsResource
 from resources.subjects import SubjectsResource
+from schedules.hourly_events import hourly_events_schedule
 from schedules.nightly_exports import nightly_exports_schedule
 from schedules.nightly_scans import nightly_scans_schedule
 from sensors.alerts import alert_sensors
 from sensors.archive_alerts import archive_alerts_sensor
 from sensors.deletions import deletions_sensor
 from sensors.dsar_requests import dsar_sensors
+from sensors.events import events_sensor
 from sensors.export_complete import export_complete_sensor
 from sensors.late_snapshots import late_snapshots_sensor
 from sensors.scan_requests import scan_sensors
@@ -116,7 +119,7 @@ def build(
 ) -> dg.Definitions:
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
-    archive, scans = archive_job(), scan_job()
+    archive, scans, ingest = archive_job(), scan_job(), ingest_job()
     scanned, scan_checks = scan_assets(estate)
     requests, approvals = dsar_jobs()
     return dg.Definitions(
@@ -126,18 +129,24 @@ def build(
                 *(audit_assets(estate, audits) if audits else ()),
                 *archive_assets(estate),
                 restored_asset(estate),
+                *ingest_assets(),
                 *scanned,
                 *dsar_assets(estate),
             ]
         ),
         asset_checks=[*scan_checks, *dsar_checks()],
-        jobs=[exports, audit, archive, restore_job(), scans, requests, approvals],
-        schedules=[nightly_exports_schedule(exports), nightly_scans_schedule(estate, scans)],
+        jobs=[exports, audit, archive, ingest, restore_job(), scans, requests, approvals],
+        schedules=[
+            nightly_exports_schedule(exports),
+            nightly_scans_schedule(estate, scans),
+            hourly_events_schedule(ingest),
+        ],
         sensors=[
             export_complete_sensor(estate, exports, audit),
             *alert_sensors(),
             archive_alerts_sensor(),
             deletions_sensor(archive),
+            events_sensor(ingest),
             late_snapshots_sensor(estate),
             *scan_sensors(estate, scans),
             *dsar_sensors(requests),

@@ -12,6 +12,7 @@ from privacy_assets.archive.names import (
     RESTORED_KEY,
 )
 from privacy_assets.estate import Estate
+from privacy_assets.ingest.names import EVENTS_KEY, INGEST_EVENTS
 from privacy_assets.snapshot import names
 from privacy_assets.tasks import task_tags
 
@@ -74,4 +75,15 @@ def restore_job() -> "AssetJob":
         description="Restores deleted records; a dry run unless it is told who approved.",
         executor_def=dg.in_process_executor,
         tags=task_tags(ARCHIVE_RESTORE),
+    )
+
+
+def ingest_job() -> "AssetJob":
+    """``ingest_events``: takes what waits in the queue of events into the table."""
+    return dg.define_asset_job(
+        INGEST_EVENTS,
+        dg.AssetSelection.assets(EVENTS_KEY),
+        description="Writes all events that wait to the table `events`, and puts its small files together.",
+        executor_def=dg.in_process_executor,
+        tags=task_tags(INGEST_EVENTS),
     )

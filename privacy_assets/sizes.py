@@ -17,6 +17,7 @@ SIZES: Mapping[str, Size] = {
     "daily_audit": Size(1024, 4096),
     "archive_deletions": Size(1024, 4096),
     "archive_restore": Size(1024, 4096),
+    "ingest_events": Size(1024, 4096),
     "scan_bucket": Size(2048, 8192),
 }
 """By the job's name; each has a role of its own in the deployment."""

@@ -32,20 +32,6 @@ class BusyQueueResource(dg.ConfigurableResource[Any]):
         """Up to ten messages; waits ``wait`` seconds for the first."""
         return receive(self.queue, wait)
 
-    def send(self, bodies: Sequence[str]) -> list[int]:
-        """Put messages into the queue; answers which of them, by position, SQS did not take.
-
-        The others are durable. Raises CallFailed when SQS can't be reached: then any may be in the queue.
-        """
-        refused: list[int] = []
-        for batch in _batches(bodies):
-            entries = [{"Id": str(number), "MessageBody": bodies[number]} for number in batch]
-            answer = caller("sqs").json(
-                "SendMessageBatch", {"QueueUrl": _url(self.queue), "Entries": entries}
-            )
-            refused += [int(failed["Id"]) for failed in answer.get("Failed") or ()]
-        return refused
-
     def delete(self, messages: Sequence[Message]) -> None:
         """Delete messages that are done. One that could not be deleted comes again, harmlessly."""
         delete(self.queue, messages)
@@ -121,21 +107,6 @@ def _url(queue: str) -> str:
     if key not in _urls:
         _urls[key] = client.get_queue_url(QueueName=queue)["QueueUrl"]
     return _urls[key]
-
-
-def _batches(bodies: Sequence[str]) -> Iterator[list[int]]:
-    """Positions of bodies that go into one call."""
-    held: list[int] = []
-    size = 0
-    for number, body in enumerate(bodies):
-        length = len(body.encode())
-        if held and (len(held) == _BATCH or size + length > _BATCH_BYTES):
-            yield held
-            held, size = [], 0
-        held.append(number)
-        size += length
-    if held:
-        yield held
 
 
 def receive(queue: str, wait: int, *, reasons: bool = False, visibility: int | None = None) -> list[Message]:

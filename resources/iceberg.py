@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
 Value = str | int | bool | date | datetime
@@ -109,42 +110,26 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         *,
         identity: str,
         within: Sequence[str],
-        span: str,
-    ) -> int:
-        """Append the ``rows`` that the table lacks, in one commit; answers how many those were.
+        span: str | None = None,
+    ) -> "pa.Table":
+        """Append the ``rows`` that the table lacks, in one commit; answers those.
 
-        A row is there when one of the same ``identity`` is, among those of the same values of the partition
-        columns ``within`` and a value of ``span`` between the least and the greatest of ``rows``. Looking and
-        appending are one step: when another writer was faster in between, it is looked again. Raises
-        NoSuchTableError, and CommitFailedException when others were faster twelve times.
+        A row is there when one of the same ``identity`` and the same values of the partition columns
+        ``within`` is. ``span`` names a column of which such a row has the same value too; its least and
+        greatest in ``rows`` then spare the reading of files. Looking and appending are one step: when another
+        writer was faster in between, it is looked again. Raises NoSuchTableError, and CommitFailedException
+        when others were faster twelve times.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
         from pyiceberg.exceptions import CommitFailedException
-        from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual
 
-        where: Where = {column: set(rows.column(column).to_pylist()) for column in within}
-        limits = pc.min_max(rows.column(span)).as_py()
-        condition = And(
-            _expression(where),
-            And(
-                GreaterThanOrEqual(term=span, value=_literal(limits["min"])),
-                LessThanOrEqual(term=span, value=_literal(limits["max"])),
-            ),
-        )
-        wanted = rows.column(identity)
+        condition = _same_partitions(rows, within)
+        if span is not None:
+            condition = _spanned(condition, span, rows)
         for attempt in range(1, _ATTEMPTS + 1):
             table = self._catalog().load_table((self.database, name))
-            there: set[str] = set()
-            for batch in table.scan(condition, (identity,)).to_arrow_batch_reader():
-                found = batch.column(0).cast(wanted.type)
-                there.update(found.filter(pc.is_in(found, value_set=wanted.combine_chunks())).to_pylist())
-            missing = rows
-            if there:
-                known = pc.is_in(wanted, value_set=pa.array(sorted(there), wanted.type))
-                missing = rows.filter(pc.invert(known))
+            missing = _missing(table, condition, rows, identity, within)
             if not missing.num_rows:
-                return 0
+                return missing
             try:
                 table.append(missing)
             except CommitFailedException:
@@ -152,7 +137,7 @@ class IcebergResource(dg.ConfigurableResource[Any]):
                     raise
                 _wait(attempt)
             else:
-                return int(missing.num_rows)
+                return missing
         raise AssertionError("unreachable")
 
     def batches(
@@ -175,9 +160,18 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         """Whether the table was made."""
         return self._load(name) is not None
 
-    def compact(self, name: str, where: Where, *, files: int = 8, bytes_each: int = 1 << 20) -> int:
-        """Rewrite the partitions that meet ``where`` in files of 32 MiB of rows, if they are in more than
-        ``files`` files of fewer than ``bytes_each`` bytes on average. Answers how many files were replaced.
+    def compact(
+        self,
+        name: str,
+        where: Where,
+        *,
+        files: int = 8,
+        bytes_each: int = 1 << 20,
+        chunk_bytes: int = _CHUNK_BYTES,
+    ) -> int:
+        """Rewrite the partitions that meet ``where`` in files of ``chunk_bytes`` of rows in memory, if they
+        are in more than ``files`` files of fewer than ``bytes_each`` bytes on average. Answers how many files
+        were replaced.
 
         Another writer's commit in between is never undone: then nothing happens, and a later call compacts.
         ``where`` may name partition columns only.
@@ -192,7 +186,7 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         ):
             return 0
         try:
-            _replace(table, condition, table.scan(condition).to_arrow_batch_reader())
+            _replace(table, condition, table.scan(condition).to_arrow_batch_reader(), chunk_bytes)
         except (CommitFailedException, ValidationException):
             _log.info("%s was not compacted: another writer was faster", name)
             return 0
@@ -226,9 +220,10 @@ class IcebergResource(dg.ConfigurableResource[Any]):
                 _wait(attempt)
         self.vacuum(name, timedelta(0))
 
-    def vacuum(self, name: str, keep: timedelta) -> int:
+    def vacuum(self, name: str, keep: timedelta, *, slack: timedelta = timedelta(0)) -> int:
         """Forget the snapshots that are older than ``keep``; delete the files that only they name, in all
-        versions. The current snapshot stays. Answers how many files were deleted.
+        versions. The current snapshot stays. Nothing is done while none is older than ``keep`` and ``slack``.
+        Answers how many files were deleted.
 
         Files first: killed in between, the next call finds the snapshots and what is left of their files.
         """
@@ -247,7 +242,7 @@ class IcebergResource(dg.ConfigurableResource[Any]):
                 if snapshot.snapshot_id != current.snapshot_id
                 and snapshot.timestamp_ms <= until.timestamp() * 1000
             ]
-            if not old:
+            if not old or min(one.timestamp_ms for one in old) > (until - slack).timestamp() * 1000:
                 return 0
             gone = {snapshot.snapshot_id for snapshot in old}
             rest = [one for one in table.snapshots() if one.snapshot_id not in gone]
@@ -310,14 +305,29 @@ class IcebergResource(dg.ConfigurableResource[Any]):
 
         ``where`` may name partition columns only, and so may ``by``. Raises NoSuchTableError.
         """
-        table = self._catalog().load_table((self.database, name))
         found: dict[tuple[Any, ...], int] = {}
+        for key, file in self._partitioned(name, by, where):
+            found[key] = found.get(key, 0) + file.record_count
+        return found
+
+    def files(
+        self, name: str, by: Sequence[str], where: Where | None = None
+    ) -> dict[tuple[Any, ...], tuple[int, int]]:
+        """In how many files each partition is and how many bytes these have; as ``count``."""
+        found: dict[tuple[Any, ...], tuple[int, int]] = {}
+        for key, file in self._partitioned(name, by, where):
+            files, size = found.get(key, (0, 0))
+            found[key] = files + 1, size + file.file_size_in_bytes
+        return found
+
+    def _partitioned(
+        self, name: str, by: Sequence[str], where: Where | None
+    ) -> Iterator[tuple[tuple[Any, ...], "DataFile"]]:
+        table = self._catalog().load_table((self.database, name))
         names = [field.name for field in table.spec().fields]
         for task in table.scan(_expression(where or {})).plan_files():
             values = dict(zip(names, _partition(table, task.file.partition), strict=True))
-            key = tuple(values[column] for column in by)
-            found[key] = found.get(key, 0) + task.file.record_count
-        return found
+            yield tuple(values[column] for column in by), task.file
 
     def _catalog(self) -> "Catalog":
         from pyiceberg.catalog.glue import GlueCatalog
@@ -363,19 +373,24 @@ def _wait(attempt: int) -> None:
     time.sleep(random.uniform(0, min(0.1 * 2**attempt, 5.0)))  # noqa: S311  # no secret
 
 
-def _replace(table: "Table", where: "BooleanExpression", batches: Iterable["pa.RecordBatch"]) -> int:
+def _replace(
+    table: "Table",
+    where: "BooleanExpression",
+    batches: Iterable["pa.RecordBatch"],
+    chunk_bytes: int | None = None,
+) -> int:
     rows = 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Delete operation did not match any records")
         with table.transaction() as transaction:
             transaction.delete(where)
-            for chunk in _chunks(batches):
+            for chunk in _chunks(batches, chunk_bytes or _CHUNK_BYTES):
                 transaction.append(chunk)
                 rows += chunk.num_rows
     return rows
 
 
-def _chunks(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.Table"]:
+def _chunks(batches: Iterable["pa.RecordBatch"], chunk_bytes: int) -> Iterator["pa.Table"]:
     """Batches put together: many small ones become one file, and a large result is never held whole."""
     import pyarrow as pa
 
@@ -385,11 +400,61 @@ def _chunks(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.Table"]:
         if batch.num_rows:
             held.append(batch)
             size += batch.nbytes
-        if size >= _CHUNK_BYTES:
+        if size >= chunk_bytes:
             yield pa.Table.from_batches(held)
             held, size = [], 0
     if held:
         yield pa.Table.from_batches(held)
+
+
+def _same_partitions(rows: "pa.Table", within: Sequence[str]) -> "BooleanExpression":
+    """Partitions that ``rows`` are in: by the values of the first column, those of the others beside it."""
+    from pyiceberg.expressions import AlwaysTrue, Or
+
+    if not within:
+        return AlwaysTrue()
+    first, *others = within
+    found: dict[Any, dict[str, set[Any]]] = {}
+    for row in rows.select(list(within)).group_by(list(within)).aggregate([]).to_pylist():
+        beside = found.setdefault(row[first], {column: set() for column in others})
+        for column in others:
+            beside[column].add(row[column])
+    each = [_expression({first: [value], **beside}) for value, beside in found.items()]
+    return each[0] if len(each) == 1 else Or(*each)
+
+
+def _spanned(condition: "BooleanExpression", span: str, rows: "pa.Table") -> "BooleanExpression":
+    import pyarrow.compute as pc
+    from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual
+
+    limits = pc.min_max(rows.column(span)).as_py()
+    return And(
+        condition,
+        And(
+            GreaterThanOrEqual(term=span, value=_literal(limits["min"])),
+            LessThanOrEqual(term=span, value=_literal(limits["max"])),
+        ),
+    )
+
+
+def _missing(
+    table: "Table", condition: "BooleanExpression", rows: "pa.Table", identity: str, within: Sequence[str]
+) -> "pa.Table":
+    """The ``rows`` of which ``table`` has none of the same identity in the same partition."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = rows.column(identity).combine_chunks()
+    there: set[tuple[Any, ...]] = set()
+    for batch in table.scan(condition, (identity, *within)).to_arrow_batch_reader():
+        found = batch.column(identity).cast(wanted.type)
+        same = batch.filter(pc.is_in(found, value_set=wanted))
+        if same.num_rows:
+            there.update(zip(*(same.column(name).to_pylist() for name in (identity, *within)), strict=True))
+    if not there:
+        return rows
+    ours = zip(*(rows.column(name).to_pylist() for name in (identity, *within)), strict=True)
+    return rows.filter(pa.array([each not in there for each in ours]))
 
 
 def _expression(where: Where) -> "BooleanExpression":

@@ -14,17 +14,11 @@ import dagster as dg
 from privacy_assets.archive.names import ARCHIVE_DELETIONS
 from resources.deletions import DeletionQueueResource
 from resources.settings import SENSOR_SECONDS
+from sensors.at_work import runs_at_work
 
 if TYPE_CHECKING:
     from privacy_assets.jobs import AssetJob
 
-_AT_WORK = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 _PARTITION_TAG = "dagster/partition"
 
 
@@ -45,8 +39,7 @@ def deletions_sensor(job: "AssetJob") -> dg.SensorDefinition:
         waiting = depths[deletion_queue.queue] + depths[deletion_queue.pipe_dead_letters]
         if not waiting:
             return dg.SkipReason("no deletion waits")
-        filters = dg.RunsFilter(job_name=ARCHIVE_DELETIONS, statuses=_AT_WORK)
-        if context.instance.get_runs_count(filters):
+        if runs_at_work(context.instance, ARCHIVE_DELETIONS):
             return dg.SkipReason(f"a run is at work; {waiting:,} deletions wait")
         day = datetime.now(UTC).date().isoformat()
         attempt = 1 + context.instance.get_runs_count(

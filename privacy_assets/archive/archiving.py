@@ -25,26 +25,12 @@ from privacy_assets.archive.records import (
     deletion,
     parse,
 )
+from privacy_assets.bites import RECEIVERS, Bite, Bites, tens
 from privacy_assets.estate import Table
 
 BITE_RECORDS = 20_000
-BITE_SECONDS = 45.0
-"""How long writing a bite should take: a message is held for up to three bites, and the queue hides it for
-five minutes. What is held for longer comes again, is written again, and makes the next bite slower still."""
-_FIRST_BITE, _LEAST_BITE = 5_000, 50
-BITE_BYTES = 48 << 20
 THREADS = 48
-RECEIVERS = 12
 _ATTEMPTS = 20
-
-
-class Message(Protocol):
-    """A message of the queue."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def body(self) -> str: ...
 
 
 class Version(Protocol):
@@ -125,15 +111,6 @@ class Drained:
         self.dead[reason] = self.dead.get(reason, 0) + 1
 
 
-@dataclass
-class _Bite:
-    """Messages that are archived together; ``records`` are by message, those of a pointer all together."""
-
-    messages: list[tuple[Any, bool]] = field(default_factory=list)
-    size: int = 0
-    full: bool = False
-
-
 class Archiver:
     """Takes deletions from the queue into the archive.
 
@@ -161,9 +138,9 @@ class Archiver:
         self._streams, self._erasures = streams, erasures
         self._tables = {each.table: each for each in tables.values()}
         self._refused, self._gone = refused, gone
-        self._threads, self._receivers = threads, receivers
-        self._most, self._wait = bite_records, wait
-        self._bite_records = min(bite_records, _FIRST_BITE)
+        self._threads = threads
+        self._bites: Bites[Any] = Bites(lambda: queue.receive(wait), most=bite_records, receivers=receivers)
+        self._from_pipe: set[str] = set()
 
     def drain(
         self,
@@ -179,60 +156,38 @@ class Archiver:
         done, until = Drained(), clock() + seconds
         rows.ensure(self._store)
         with ThreadPoolExecutor(self._threads) as pool, ThreadPoolExecutor(1) as ahead:
-            bite = self._gather(first=True)
+            bite = self._bites.take(self._letters())
             while bite.messages:
                 # The next bite is received while this one is written: two are in memory at a time.
-                following: Future[_Bite] | None = None
+                following: Future[Bite[Any]] | None = None
                 if bite.full and clock() < until:
-                    following = ahead.submit(self._gather)
+                    following = ahead.submit(self._bites.take)
                 began = clock()
                 failed = self._archive(bite, done, pool)
-                self._adapt(len(bite.messages), clock() - began)
+                self._bites.took(len(bite.messages), clock() - began)
                 done.bites += 1
                 progress(done)
                 if failed:
                     if following is not None:
                         following.result()
                     raise NotArchived(_failures(failed))
-                bite = following.result() if following is not None else _Bite()
+                bite = following.result() if following is not None else Bite()
         return done
 
-    def _adapt(self, records: int, seconds: float) -> None:
-        """Have the next bites as large as can be written in time, and no more than twice this one."""
-        fits = int(records * BITE_SECONDS / max(seconds, 0.001))
-        self._bite_records = max(_LEAST_BITE, min(fits, 2 * self._bite_records, self._most))
-
-    # --- receiving
-
-    def _gather(self, first: bool = False) -> _Bite:
-        """Messages until the queue has no more or the bite is full; the pipes' dead letters first."""
-        bite, seen = _Bite(), set()
-        if first:
-            while len(bite.messages) < self._bite_records:
-                letters = [each for each in self._queue.receive_from_pipe() if each.id not in seen]
-                if not letters:
-                    break
-                seen |= {each.id for each in letters}
-                bite.messages += [(each, True) for each in letters]
-
-        def receive(_: int) -> None:
-            while len(bite.messages) < self._bite_records and bite.size < BITE_BYTES:
-                found = [each for each in self._queue.receive(self._wait) if each.id not in seen]
-                if not found:
-                    return
-                for each in found:
-                    seen.add(each.id)
-                    bite.messages.append((each, False))
-                    bite.size += len(each.body)
-
-        with ThreadPoolExecutor(self._receivers) as receivers:
-            list(receivers.map(receive, range(self._receivers)))
-        bite.full = len(bite.messages) >= self._bite_records or bite.size >= BITE_BYTES
-        return bite
+    def _letters(self) -> list[Any]:
+        """The pipes' dead letters, as many as a bite has."""
+        found: dict[str, Any] = {}
+        while len(found) < self._bites.wanted:
+            letters = {each.id: each for each in self._queue.receive_from_pipe() if each.id not in found}
+            if not letters:
+                break
+            found |= letters
+        self._from_pipe = set(found)
+        return list(found.values())
 
     # --- archiving
 
-    def _archive(self, bite: _Bite, done: Drained, pool: ThreadPoolExecutor) -> list[BaseException]:
+    def _archive(self, bite: Bite[Any], done: Drained, pool: ThreadPoolExecutor) -> list[BaseException]:
         """Objects, rows, then the messages. Answers what went wrong; the messages concerned are left."""
         records, messages = self._read(bite, done)
         erasures = self._erasures.of(
@@ -270,11 +225,14 @@ class Archiver:
         self._settle(messages, left, refused, done, pool)
         return failed
 
-    def _read(self, bite: _Bite, done: Drained) -> tuple[list[Deletion], list[tuple[Any, bool, list[str]]]]:
+    def _read(
+        self, bite: Bite[Any], done: Drained
+    ) -> tuple[list[Deletion], list[tuple[Any, bool, list[str]]]]:
         """The distinct deletions of a bite, in order, and which of them each message brought."""
         found: dict[str, Deletion] = {}
         messages: list[tuple[Any, bool, list[str]]] = []
-        for message, from_pipe in bite.messages:
+        for message in bite.messages:
+            from_pipe = message.id in self._from_pipe
             try:
                 said = parse(message.body, self._tables)
                 brought = [said] if isinstance(said, Deletion) else self._reread(said, done)
@@ -345,8 +303,7 @@ class Archiver:
             else:
                 ready[from_pipe].append(message)
         for from_pipe, those in ready.items():
-            tens = [those[start : start + 10] for start in range(0, len(those), 10)]
-            list(pool.map(lambda ten, pipe=from_pipe: self._queue.delete(ten, from_pipe=pipe), tens))
+            list(pool.map(lambda ten, pipe=from_pipe: self._queue.delete(ten, from_pipe=pipe), tens(those)))
 
 
 def keep(objects: Objects, each: Deletion) -> str:
@@ -375,9 +332,10 @@ def keep(objects: Objects, each: Deletion) -> str:
 
 def add(store: rows.RowStore, kept: Sequence[tuple[Deletion, str, Cause]]) -> int:
     """Have the rows of archived records, once; how many there were not yet."""
-    return store.add(
+    added = store.add(
         rows.DELETIONS, rows.table(kept), identity="record_id", within=rows.PARTITION_BY, span="deleted_at"
     )
+    return int(added.num_rows)
 
 
 def _cause(each: Deletion, erasure: Erasure | None) -> Cause:

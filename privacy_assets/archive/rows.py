@@ -57,7 +57,9 @@ class RowStore(Protocol):
         partition_by: Sequence[str],
         properties: Mapping[str, str] | None = None,
     ) -> None: ...
-    def add(self, name: str, rows: pa.Table, *, identity: str, within: Sequence[str], span: str) -> int: ...
+    def add(
+        self, name: str, rows: pa.Table, *, identity: str, within: Sequence[str], span: str
+    ) -> pa.Table: ...
     def batches(
         self,
         name: str,

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMe
 import json
 import secrets
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,14 @@ class TooLarge(ValueError):  # noqa: N818  # what it is
 
 class MalformedMessage(ValueError):  # noqa: N818  # what it is called in the dead letters
     """A message that holds no events: what was expected, and no value of it."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What stood in a message beside events and is none: a message of its own, and the reason."""
+
+    body: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,8 @@ def pack(events: Sequence[Accepted]) -> Sequence[str]:
     return bodies
 
 
-def unpack(body: str) -> list[Accepted]:
-    """The events of a message. Raises MalformedMessage: none of its events is taken then."""
+def unpack(body: str) -> tuple[list[Accepted], list[Refused]]:
+    """The events of a message, and what in it is none. Raises MalformedMessage for what is no message."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -104,24 +112,32 @@ def unpack(body: str) -> list[Accepted]:
         raise MalformedMessage(f"version: expected 1 to {schema.VERSION}")
     if not isinstance(events, list) or not events:
         raise MalformedMessage("events: expected a list of at least one")
-    return list(_read(events, version))
-
-
-def _read(events: list[Any], version: int) -> Iterator[Accepted]:
-    for number, each in enumerate(events):
-        where = f"events/{number}"
-        if not isinstance(each, dict) or not {"accepted_at", "event"} <= set(each) <= _KEYS:
-            raise MalformedMessage(f"{where}: expected accepted_at, event and at most client besides")
-        client = each.get("client")
-        if client is not None and not (isinstance(client, str) and 0 < len(client) <= 256):
-            raise MalformedMessage(f"{where}/client: expected a text of 1 to 256 characters")
+    good, refused = [], []
+    for each in events:
         try:
-            accepted_at = schema.instant(each["accepted_at"])
-        except (AttributeError, ValueError, TypeError, OverflowError):
-            raise MalformedMessage(f"{where}/accepted_at: expected a time as in RFC 3339") from None
-        wrong = schema.problems(each["event"], accepted_at)
-        if wrong:
-            raise MalformedMessage(f"{where}/event{wrong[0].pointer}: {wrong[0].detail}")
-        if "event_id" not in each["event"]:
-            raise MalformedMessage(f"{where}/event/event_id: missing")
-        yield Accepted(each["event"], accepted_at, client, version)
+            good.append(_read(each, version))
+        except MalformedMessage as error:
+            try:
+                text = _ENCODER.encode(each)
+            except RecursionError:
+                raise MalformedMessage("nested too deep, expected a message of events") from None
+            refused.append(Refused(_HEAD % version + text + _TAIL, str(error)))
+    return good, refused
+
+
+def _read(each: Any, version: int) -> Accepted:
+    if not isinstance(each, dict) or not {"accepted_at", "event"} <= set(each) <= _KEYS:
+        raise MalformedMessage("expected accepted_at, event and at most client besides")
+    client = each.get("client")
+    if client is not None and not (isinstance(client, str) and 0 < len(client) <= 256):
+        raise MalformedMessage("/client: expected a text of 1 to 256 characters")
+    try:
+        accepted_at = schema.instant(each["accepted_at"])
+    except (AttributeError, ValueError, TypeError, OverflowError):
+        raise MalformedMessage("/accepted_at: expected a time as in RFC 3339") from None
+    wrong = schema.problems(each["event"], accepted_at)
+    if wrong:
+        raise MalformedMessage(f"/event{wrong[0].pointer}: {wrong[0].detail}")
+    if "event_id" not in each["event"]:
+        raise MalformedMessage("/event/event_id: missing")
+    return Accepted(each["event"], accepted_at, client, version)

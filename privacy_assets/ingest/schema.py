@@ -211,6 +211,7 @@ SCHEMA: Mapping[str, Any] = {
 _OWN_COLUMNS = (
     ("schema_version", pa.int32(), "Version of the schema that the event was accepted by."),
     ("client", _TEXT, "The client that sent it."),
+    ("size", pa.int32(), "Bytes of the event as JSON."),
     ("accepted_at", _INSTANT, "When it was accepted."),
     ("stored_at", _INSTANT, "When it was written to this table."),
     ("event_date", pa.date32(), "Day of event_time, UTC; partition."),

@@ -317,8 +317,8 @@ def test_a_bite_is_as_large_as_can_be_written_in_time(archive: Archive) -> None:
     archiver = archive.archiver()
     sizes = []
     for records, seconds in [(5_000, 10.0), (10_000, 20.0), (20_000, 180.0), (5_000, 3_000.0), (75, 0.0)]:
-        archiver._adapt(records, seconds)
-        sizes.append(archiver._bite_records)
+        archiver._bites.took(records, seconds)
+        sizes.append(archiver._bites.wanted)
     assert sizes == [10_000, 20_000, 5_000, 75, 150]
 
 

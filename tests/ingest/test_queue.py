@@ -55,16 +55,6 @@ def test_what_was_changed_is_corrected(names: IngestNames, unique: str) -> None:
     assert differences([], everything) == []
 
 
-def test_any_number_of_messages_of_any_size_is_sent(queue: BusyQueueResource) -> None:
-    bodies = ["x" * LIMIT, *("y" * (LIMIT // 3) for _ in range(4)), *(str(n) for n in range(25))]
-    assert queue.send(bodies) == []
-    found = []
-    while messages := queue.receive(wait=0):
-        found += [message.body for message in messages]
-        queue.delete(messages)
-    assert sorted(found) == sorted(bodies)
-
-
 def test_a_dead_letter_as_large_as_a_message_may_be_keeps_what_it_can_of_its_reason(
     queue: BusyQueueResource,
 ) -> None:
