@@ -24,7 +24,9 @@ QUICK, FULL = (2_000, 20_000), (100_000, 1_000_000)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", help="which of archive, bucket, nightly, scan, sensor, sqs; all if none is named"
+        "names",
+        nargs="*",
+        help="which of archive, bucket, ingest, nightly, scan, sensor, sqs; all if none is named",
     )
     parser.add_argument(
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
@@ -46,10 +48,11 @@ def main() -> None:
 
 def benchmarks(sizes: tuple[int, int]) -> dict[str, Callable[[], dict[str, Any]]]:
     """The benchmarks by name; each prints its table and answers its figures."""
-    from benchmarks import archive, bucket, nightly, scan, sensor, sqs
+    from benchmarks import archive, bucket, ingest, nightly, scan, sensor, sqs
 
     return {
         "archive": lambda: archive.main(sizes),
+        "ingest": lambda: ingest.main(sizes),
         "nightly": lambda: nightly.main(sizes),
         "scan": lambda: scan.main(8 if sizes == QUICK else 64),
         "bucket": lambda: bucket.main(quick=sizes == QUICK),

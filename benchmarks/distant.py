@@ -1,8 +1,9 @@
 """AWS at a distance: every call takes 15 ms, and none of them costs this machine more than that.
 
-``python -m benchmarks.distant <endpoint> <deletions>`` prints the port it serves. The calls of which there is
-one a record (or one for ten) are answered here: a queue that holds so many deletions, objects that are taken
-and given, items that are put. All others go on to the local AWS at ``endpoint``, after the same 15 ms.
+``python -m benchmarks.distant <endpoint> <messages> <bucket> <table> [events]`` prints the port it serves.
+The calls of which there is one a record (or one for ten) are answered here: a queue of so many messages,
+a deletion in each or so many events, objects that are taken and given, items that are put. All others go on
+to the local AWS at ``endpoint``, after the same 15 ms.
 """
 
 import asyncio
@@ -44,13 +45,28 @@ def record(number: int, table: str) -> str:
     )
 
 
-class Distant:
-    """The server. ``bucket`` is the archive's, ``table`` the governed one."""
+def events(number: int, each: int) -> str:
+    """A message of so many events of about 300 bytes, a hundred a second."""
+    told = []
+    for event in range(number * each, (number + 1) * each):
+        seconds = event // 100
+        moment = f"2026-01-31T{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        told.append(
+            f'{{"accepted_at":"{moment}.250000Z","client":"shop","event":{{"event_id":"{event:032x}",'
+            f'"subject_id":"subject-{event % 5000}","event_time":"{moment}Z","event_type":"processing",'
+            '"purpose":"newsletter","legal_basis":"consent","jurisdiction":"DE",'
+            '"data_categories":["contact","location"],"extra":{"app_version":"4.2.0"}}}'
+        )
+    return f'{{"version":1,"events":[{",".join(told)}]}}'
 
-    def __init__(self, endpoint: str, deletions: int, bucket: str, table: str) -> None:
+
+class Distant:
+    """The server. ``bucket`` is the archive's, ``table`` the governed one; ``each`` is of events, if any."""
+
+    def __init__(self, endpoint: str, messages: int, bucket: str, table: str, each: int = 0) -> None:
         parts = urlsplit(endpoint)
         self._host, self._port = parts.hostname, parts.port
-        self._left, self._given = deletions, 0
+        self._left, self._given, self._each = messages, 0, each
         self._bucket, self._table = bucket, table
         self.port = 0
 
@@ -88,7 +104,7 @@ class Distant:
     def _own(self, head: bytes, headers: dict[bytes, bytes], body: bytes) -> bytes | None:
         method, path, _ = head.split(b" ", 2)
         target = headers.get(b"x-amz-target", b"")
-        if path.startswith(f"/{self._bucket}/".encode()):
+        if self._bucket and path.startswith(f"/{self._bucket}/".encode()):
             if method == b"PUT":
                 return _answer(b"", b'x-amz-version-id: v\r\nETag: "e"\r\n')
             if method == b"GET":
@@ -112,7 +128,7 @@ class Distant:
             {
                 "MessageId": str(number),
                 "ReceiptHandle": str(number),
-                "Body": record(number, self._table),
+                "Body": events(number, self._each) if self._each else record(number, self._table),
             }
             for number in range(first, first + count)
         ]
@@ -155,4 +171,4 @@ def _answer(body: bytes, headers: bytes = b"") -> bytes:
 
 
 if __name__ == "__main__":
-    uvloop.run(Distant(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]).serve())
+    uvloop.run(Distant(sys.argv[1], int(sys.argv[2]), *sys.argv[3:5], *map(int, sys.argv[5:])).serve())

@@ -14,6 +14,7 @@ from privacy_assets.archive.names import RESTORED_KEY
 from privacy_assets.definitions import defs
 from privacy_assets.estate import EstateError
 from privacy_assets.governed import PROJECT, governed_estate
+from privacy_assets.ingest.names import EVENTS_KEY
 from privacy_assets.partitions import daily
 from privacy_assets.snapshot import names
 from resources.provision import Names
@@ -65,6 +66,7 @@ def test_dg_checks_the_definitions() -> None:
         "daily_audit",
         "dsar_approval",
         "dsar_request",
+        "ingest_events",
         "nightly_exports",
         "scan_bucket",
     }
@@ -98,8 +100,9 @@ def test_every_asset_can_be_acted_on() -> None:
         assert node.kinds, key
         assert node.group_name == ("snapshot" if key.path[0] == "source" else key.path[0]), key
         if node.is_materializable:
-            # A restore is of no day: it is whatever somebody asked to have back.
-            assert (node.partitions_def is None) == (key == dg.AssetKey(RESTORED_KEY)), key
+            # A restore is whatever was asked for; events are a stream whose days are in its table.
+            of_no_day = key in (dg.AssetKey(RESTORED_KEY), dg.AssetKey(EVENTS_KEY))
+            assert (node.partitions_def is None) == of_no_day, key
             # Without a policy a backfill is a run a day that carries the day's own tag, by which the sensor
             # knows it and a check's result belongs to its day; a policy makes them runs of ranges.
             assert node.backfill_policy is None, key
