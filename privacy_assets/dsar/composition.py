@@ -52,8 +52,17 @@ def places(estate: Estate, resources: Any) -> list[Place]:
     """The estate's stores."""
     made = build.stores(estate, resources.subjects, estate_folder())
     return [
-        Place(store, spec.kind, spec.description) for store, spec in zip(made, estate.stores, strict=True)
+        Place(store, spec.kind, spec.description, _has_links(spec))
+        for store, spec in zip(made, estate.stores, strict=True)
     ]
+
+
+def _has_links(spec: models.StoreSpec) -> bool:
+    """Whether the store's records name further identifiers; of a store of one's own nobody knows."""
+    tables = spec.tables if isinstance(spec, models.SqlStore | models.LakeStore) else (spec,)
+    return isinstance(spec, models.PythonStore) or any(
+        isinstance(each, models.Records) and each.links for each in tables
+    )
 
 
 def governed(estate: Estate, identifiers: Identifiers) -> list[work.Subject]:
@@ -78,3 +87,16 @@ def _kinds(estate: Estate, noun: str, table: str, subject_key: str) -> Iterable[
                 yield store.subject
         elif isinstance(store, models.DynamoDbStore) and store.table == table:
             yield from (kind for kind, fields in store.match.items() if subject_key in fields)
+
+
+class Served:
+    """Requests as the HTTP API needs them (``api.routes.dsar.Requests``)."""
+
+    def __init__(self, resources: Any) -> None:
+        self._resources = resources
+        self.register, self.answers = register(resources), resources.bundles
+        self.log: Any = open_log(resources.ledger)
+
+    def close(self, job_id: str) -> Job:
+        """What follows a request's end or standstill."""
+        return close(self._resources, job_id)

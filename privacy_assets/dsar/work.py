@@ -67,6 +67,8 @@ class Place:
     store: Store
     kind: str
     description: str = ""
+    has_links: bool = True
+    """Whether its records may name more that the subject is known by; if not it is not asked for any."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Worker:
             return before
         seed = before.identifiers if before else self.register.subject(job)
         missed: list[str] = []
-        asked = [_Patient(place.store, missed) for place in self._places.values()]
+        asked = [_Patient(place.store, missed) for place in self._places.values() if place.has_links]
         found = identity.resolve(seed, asked)
         version = 1 if before is None else before.version + (before.identifiers != found.identifiers)
         known = Known(found.identifiers, version, found.graph.as_json(), tuple(missed))

@@ -98,8 +98,10 @@ _NOT_NOW: dict[int | str, dict[str, Any]] = {
 
 
 def router(services: Services) -> APIRouter:
-    """The addresses."""
+    """The addresses; none where the API has no requests to serve."""
     made = APIRouter(prefix="/dsar", tags=["subjects"])
+    if services.requests is None:
+        return made
 
     def requests() -> Requests:
         found: Requests = services.requests
