@@ -80,6 +80,12 @@ def scan(request: Request) -> int:
     targets = [_target(target) for target in request.targets]
     told = Told(Counter(), [])
     errors = Console(stderr=True)
+    for entry in rules.allow.expired if rules.allow else ():
+        errors.print(
+            Text(f"allowed until {entry.expires}, so found again: {entry.reason}"),
+            style="yellow",
+            soft_wrap=True,
+        )
     records = _records(request, rules, targets, told, errors)
     least = CONFIDENCES.index(request.confidence)
     worst = -1

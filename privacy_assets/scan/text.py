@@ -17,6 +17,8 @@ class Place(NamedTuple):
     """The column's name, where the member has columns."""
     row: int | None = None
     """From 1, the header not counted, where the member has rows; in a sheet, the number the sheet shows."""
+    length: int | None = None
+    """Bytes that it takes up there, as it is written; None: as many as in UTF-8."""
 
 
 class Segment(Protocol):

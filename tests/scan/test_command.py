@@ -107,6 +107,30 @@ def test_values_are_told_only_to_who_asks(folder: Path, capsys: pytest.CaptureFi
     assert {one["value"] for one in lines(capsys.readouterr().out)} == {SSN, EMAIL}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32-be", "latin-1"])
+def test_offset_and_length_cut_the_value_out_of_the_file(
+    encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    escaped = EMAIL.replace("@", "\\u0040")
+    text = '{"é": 1, "ssn": "' + SSN + '",\n "mail": "' + escaped + '"}\n'
+    content = text.encode(encoding)
+    (tmp_path / "a.json").write_bytes(content)
+    run(["scan", str(tmp_path), "--json"])
+    cut = [
+        content[int(str(one["byte_offset"])) :][: int(str(one["length"]))]
+        for one in lines(capsys.readouterr().out)
+    ]
+    plain = {"utf-16": "utf-16-le"}.get(encoding, encoding)
+    assert [value.decode(plain) for value in cut] == [SSN, escaped]
+
+
+def test_an_entry_that_allows_no_more_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = folder / "rules.yaml"
+    rules.write_text(f"allow:\n  - value: {SSN}\n    reason: the manual\n    expires: 2020-01-31\n")
+    assert run(["scan", str(folder / "a.log"), "--rules", str(rules)]) == 1
+    assert "allowed until 2020-01-31, so found again: the manual" in capsys.readouterr().err
+
+
 def test_what_was_not_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "torn.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
     (tmp_path / "lost").symlink_to(tmp_path / "nowhere")

@@ -2,6 +2,7 @@
 context.
 """
 
+import io
 import json
 import pickle
 import runpy
@@ -9,18 +10,24 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privacy_assets.scan.detectors import ALL, REQUIRED
 from privacy_assets.scan.engine import Finding, Scanner
+from privacy_assets.scan.reading import read
+from privacy_assets.scan.reading.segments import SEGMENT
 from privacy_assets.scan.text import Unread, Why
-from tests.scan.planted import Bytes, corpus, found
+from tests.scan.planted import Bytes, corpus, filled, found
 
 GENERATOR = Path(__file__).resolve().parents[3] / "shared" / "tools" / "gen_log.py"
 CORPUS = corpus(ALL.values(), seed=1, lines=1500)
 SCANNER = Scanner()
+SSN = "-".join(("536", "90", "4399"))
 SMALL = Scanner(window=8 << 10)
 WHOLE = found(SCANNER, CORPUS)
 
@@ -71,6 +78,29 @@ def test_what_a_taken_value_covers_is_not_found_in_the_next_window() -> None:
     findings = found(SMALL, text)
     assert len(findings) == 6000
     assert findings == found(SCANNER, text)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_secret_is_known_by_its_column(kind: str, tmp_path: Path) -> None:
+    secrets = [filled("‹A-Za-z0-9/+×40›", seed) for seed in range(3)]
+    table = pa.table({"user": ["a", "b", "c"], "aws_secret_access_key": secrets, "commit": secrets})
+    path = tmp_path / f"t.{kind}"
+    if kind == "csv":
+        pc.write_csv(table, path)
+    else:
+        pq.write_table(table, path)
+    with path.open("rb") as file:
+        findings = [one for one in Scanner().scan(read(file, path.name)) if isinstance(one, Finding)]
+    assert [(one.place.column, one.value) for one in findings] == [
+        ("aws_secret_access_key", secret) for secret in secrets
+    ]
+
+
+def test_a_length_is_told_over_two_segments() -> None:
+    content = ("é" * (SEGMENT // 2 - 3) + " ssn " + SSN).encode("utf-16")
+    (finding,) = (one for one in Scanner().scan(read(io.BytesIO(content), "")) if isinstance(one, Finding))
+    start = finding.place.byte_offset
+    assert content[start : start + finding.length].decode("utf-16-le") == SSN
 
 
 def test_texts_do_not_run_into_one_another() -> None:

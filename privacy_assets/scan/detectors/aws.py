@@ -11,6 +11,7 @@ from math import log2
 from privacy_assets.scan.detectors.masks import KeepPrefix, ends
 from privacy_assets.scan.detectors.shape import (
     NOT_INSIDE,
+    Anywhere,
     Confidence,
     Detector,
     Form,
@@ -96,7 +97,7 @@ AWS_ACCESS_KEY_ID = Detector(
 
 AWS_SECRET_ACCESS_KEY = Detector(
     name="aws_secret_access_key",
-    version=1,
+    version=2,
     title="AWS secret access key",
     severity=Severity.CRITICAL,
     forms=(
@@ -116,6 +117,22 @@ AWS_SECRET_ACCESS_KEY = Detector(
                 ignore_case=True,
             ),
         ),
+        Form(  # a name and a value, as in Kubernetes, CloudFormation and Hadoop
+            Literals((b"secret",), ignore_case=True),
+            pattern(
+                rf"""secret [_ .-]? (?:access)? [_ .-]? (?:key)? [\w.-]{{0,20}} [\s"'`\\,<;] [^{{}}]{{0,80}}?
+                    \bvalue\b [^A-Za-z0-9+/]{{1,20}} {_FORTY}""",
+                ignore_case=True,
+            ),
+        ),
+        Form(
+            Literals((b"aws_key", b"aws-key", b"awskey", b"aws_sk", b"awssk"), ignore_case=True),
+            pattern(
+                rf"""aws [_-]? (?:key|sk) [ \t"'`\\]{{0,4}} [:=]{{1,2}}>? [\s"'`\\]{{0,20}} {_FORTY}""",
+                ignore_case=True,
+            ),
+        ),
+        Form(Anywhere(column=("secret", "secret key", "secretkey", "aws key")), pattern(_FORTY)),
         Form(
             Literals(_PREFIXES),
             pattern(rf"{_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_]) {_BETWEEN} {_FORTY}"),
@@ -145,12 +162,18 @@ AWS_SECRET_ACCESS_KEY = Detector(
         "--aws-secret-key ⟦‹A-Za-z0-9/+×40›⟧",
         "Secret access key: ⟦‹A-Za-z0-9/+×40›⟧",
         "  secretAccessKey: ⟦‹A-Za-z0-9/+×40›⟧",
+        '- name: AWS_SECRET_ACCESS_KEY\n  value: "⟦‹A-Za-z0-9/+×40›⟧"',
+        '{"Name":"AWS_SECRET_ACCESS_KEY","Type":"String","Value":"⟦‹A-Za-z0-9/+×40›⟧"}',
+        "<name>fs.s3a.secret.key</name>\n<value>⟦‹A-Za-z0-9/+×40›⟧</value>",
+        "aws_key=⟦‹A-Za-z0-9/+×40›⟧",
+        "name,secret_access_key\nada,⟦‹A-Za-z0-9/+×40›⟧\n",
     ),
     decoys=(
         "aws_secret_access_key=da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "aws_secret_access_key=‹A-Za-z0-9/+×39›",
         "aws_secret_access_key=‹A-Za-z0-9/+×41›",
         "commit=‹A-Za-z0-9/+×40›",
+        "secret,commit\nno,‹A-Za-z0-9/+×40›\n",
         "secret_name: this/is/the/path/of/a/secret/of/the/team",
     ),
 )

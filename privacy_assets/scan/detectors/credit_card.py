@@ -3,8 +3,8 @@ digit.
 
 Visa 4; Mastercard 51-55 and 2221-2720; American Express 34 and 37; Discover 6011, 644-649 and 65; JCB
 3528-3589; UnionPay 62; Diners Club 300-305, 3095, 36, 38 and 39; Maestro 50, 56-58, 6390 and 67 only next to
-a word. One number in ten obeys Luhn's rule by chance, so lengths that identifiers like as well (13, 14, 17
-to 19 digits) must stand alone in a field or next to a word.
+a word. One number in ten obeys Luhn's rule by chance, so lengths that identifiers like as well (13 and 17 to
+19 digits) must stand next to a word.
 """
 
 import re
@@ -86,14 +86,18 @@ _SAMPLES = listed(
     """
 )
 
-# Neither more digits nor, in tables of code points, more groups of four.
-_START = r"(?<![A-Za-z0-9_+])(?<!\d[-.])(?<![0-9A-F]{4}[ ])(?<![0-9A-F]{5}[ ])"
-_END = r"(?![A-Za-z0-9_]|-[A-Za-z0-9]|[.]\d|[ ][0-9A-F]{4,5}(?![0-9A-Za-z]))"
-_FIELD = (r"(?<![^,;\t|\"'\n\r>])", r"(?![^,;\t|\"'\n\r<])")
+# No more digits; %B begins the first track of a magnetic stripe (ISO/IEC 7813).
+_START = r"(?:(?<![A-Za-z0-9_+])|(?<=%B))(?<!\d[-.])"
+_END = r"(?![A-Za-z0-9_]|-[A-Za-z0-9]|[.]\d)"
+# Nor more groups of four, which tables of code points have.
+_FIRST = _START + "(?<![0-9A-F]{4}[ ])(?<![0-9A-F]{5}[ ])"
+_LAST = _END + "(?![ ][0-9A-F]{4,5}(?![0-9A-Za-z]))"
+_FOURS = r"(?P<value>[2-6]\d{3}([- .])\d{4}\2\d{4}\2\d{4})"
+_AMEX = r"(?P<value>3[47]\d\d([- .])\d{6}\2\d{5})"
 
 CREDIT_CARD = Detector(
     name="credit_card",
-    version=1,
+    version=2,
     title="Payment card number",
     severity=Severity.HIGH,
     forms=(
@@ -102,24 +106,34 @@ CREDIT_CARD = Detector(
             pattern(_START + r"(?:[24]\d{15}|5[1-5]\d{14}|6[0245]\d{14}|3[47]\d{13}|3[568]\d{14})" + _END),
         ),
         Form(
-            Numbers(groups(4, 4, 4, 4), separators=b"- ", leading=_LEADING, plausible=obeys_luhn),
-            pattern(_START + r"(?P<value>[2-6]\d{3}([- ])\d{4}\2\d{4}\2\d{4})" + _END),
+            Numbers(groups(4, 4, 4, 4), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
+            pattern(_FIRST + _FOURS + _LAST),
         ),
         Form(
-            Numbers(groups(4, 6, 5), separators=b"- ", leading=_LEADING, plausible=obeys_luhn),
-            pattern(_START + r"(?P<value>3[47]\d\d([- ])\d{6}\2\d{5})" + _END),
+            Numbers(groups(4, 6, 5), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
+            pattern(_FIRST + _AMEX + _LAST),
+        ),
+        Form(  # with what is written after it: 4539 5787 6362 1486 1227
+            Numbers(groups(4, 4, 4, 4), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
+            pattern(_START + _FOURS + _END),
+            alone=None,
         ),
         Form(
-            Numbers(groups(4, 6, 4), separators=b"- ", leading=_LEADING, plausible=obeys_luhn),
-            pattern(_START + r"(?P<value>3[0689]\d\d([- ])\d{6}\2\d{4})" + _END),
+            Numbers(groups(4, 6, 5), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
+            pattern(_START + _AMEX + _END),
+            alone=None,
         ),
         Form(
-            Numbers(groups(4, 4, 4, 4, 3), separators=b"- ", leading=_LEADING, plausible=obeys_luhn),
-            pattern(_START + r"(?P<value>[3-6]\d{3}([- ])\d{4}\2\d{4}\2\d{4}\2\d{3})" + _END),
+            Numbers(groups(4, 6, 4), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
+            pattern(_FIRST + r"(?P<value>3[0689]\d\d([- .])\d{6}\2\d{4})" + _LAST),
+        ),
+        Form(
+            Numbers(groups(4, 4, 4, 4, 3), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
+            pattern(_FIRST + r"(?P<value>[3-6]\d{3}([- .])\d{4}\2\d{4}\2\d{4}\2\d{3})" + _LAST),
         ),
         Form(
             Numbers(groups(14), leading=_LEADING, plausible=obeys_luhn),
-            pattern(_FIELD[0] + r"3[0689]\d{12}" + _FIELD[1]),
+            pattern(_START + r"3[0689]\d{12}" + _END),
             alone=Confidence.LOW,
         ),
         Form(
@@ -193,6 +207,7 @@ CREDIT_CARD = Detector(
         "span",
         "request",
         "transaction",
+        "txn",
     ),
     examples=(
         "card ⟦4539578763621486⟧",
@@ -209,6 +224,13 @@ CREDIT_CARD = Detector(
         "card=⟦6212345678900000003⟧",
         "1,⟦4111111111111111⟧,12.50",
         "card_id: ⟦4539578763621486⟧",
+        "⟦4539578763621486⟧ 1227 123",
+        "500 ⟦4539578763621486⟧",
+        "⟦4242424242424242⟧ of 5555",
+        "card ⟦4539 5787 6362 1486⟧ 1227",
+        "⟦4539.5787.6362.1486⟧",
+        "paid with ⟦30569309025904⟧ today",
+        "%B⟦4539578763621486⟧^DOE/JANE^2712",
     ),
     decoys=(
         "card 4539578763621487",
@@ -224,5 +246,7 @@ CREDIT_CARD = Detector(
         "card 0000000000000000",
         "epoch_ms=1760000000000",
         '"id": 4539578763621486',
+        "paid for order #4539578763621486",
+        "card for invoice no. 4539578763621486",
     ),
 )

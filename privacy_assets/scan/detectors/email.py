@@ -28,12 +28,15 @@ _LEAD = bytes([*b"._%+-'", *string.ascii_letters.encode(), *string.digits.encode
 _LABEL = rf"(?:[A-Za-z0-9]|{_LETTER2}|{_LETTER3}) (?:(?:[A-Za-z0-9-]|{_LETTER2}|{_LETTER3}){{0,62}}(?<!-))?"
 _TOP = rf"(?:[Xx][Nn]--[A-Za-z0-9-]{{2,59}}|[A-Za-z]{{2,24}}|(?:{_LETTER2}|{_LETTER3}){{2,24}})"
 
+_DOMAIN = rf"(?:{_LABEL}[.]){{1,8}}{_TOP}(?![A-Za-z0-9_@-]|[.][A-Za-z0-9]|:[/~])"
+_BEGIN = r"(?:(?<![A-Za-z0-9._%+-])|(?<=(?<![A-Za-z0-9._%+-])[-.]))"
+
 _EXTENSIONS = listed(
     """
     png jpg jpeg gif svg webp bmp ico tif tiff avif css scss sass less js jsx mjs cjs ts tsx json html
-    htm xml yaml yml toml ini txt csv pdf exe dll jar war tar tgz gz whl egg rpm deb apk ipa dmg iso so
+    htm xml yaml yml toml ini txt csv pdf exe dll jar war tar tgz gz whl egg rpm deb apk ipa dmg iso
     dylib lib obj class java kt swift go rb php pyc lock log bak tmp map min woff woff ttf otf eot wasm
-    mp wav avi mkv service socket timer target mount
+    wav avi mkv service socket timer target mount
     """
 )
 _RESERVED = listed(
@@ -65,10 +68,11 @@ def valid(value: str) -> bool:
     """
     mailbox, _, domain = value.rpartition("@")
     top = domain.rpartition(".")[2].lower()
+    if domain.startswith("["):
+        return all(int(part) < 256 for part in domain[1:-1].split("."))
     return (
         len(mailbox.encode()) <= 64
-        and ".." not in mailbox
-        and not mailbox.endswith(".")
+        and (mailbox.startswith('"') or (".." not in mailbox and not mailbox.endswith(".")))
         and top not in _EXTENSIONS
         and (len(top) != 2 or top in _COUNTRIES or not top.isascii())
     )
@@ -82,7 +86,7 @@ def sample(value: str) -> bool:
 
 EMAIL = Detector(
     name="email",
-    version=1,
+    version=2,
     title="E-mail address",
     severity=Severity.MEDIUM,
     forms=(
@@ -91,10 +95,26 @@ EMAIL = Detector(
             anchor=Literals((b"@",), before=132, lead=_LEAD, after=330),
             pattern=re.compile(
                 (
-                    rf"(?<![A-Za-z0-9._%+-])(?<!://)(?<!{_LETTER2[3:-1].split('|')[1]})"
+                    rf"{_BEGIN}(?<!://)(?<!{_LETTER2[3:-1].split('|')[1]})"
                     r"(?!git@[A-Za-z0-9.-]{1,80}[:/])"
-                    rf"(?P<value>{_MAILBOX}@(?:{_LABEL}[.]){{1,8}}{_TOP})(?![A-Za-z0-9_@-]|[.][A-Za-z0-9]|:[/~])"
+                    rf"(?P<value>{_MAILBOX}@{_DOMAIN})"
                 ).encode("latin-1"),
+                re.VERBOSE,
+            ),
+        ),
+        Form(  # a quoted mailbox
+            Literals((b'"@',), before=66, after=330),
+            re.compile(
+                rf"""(?<![A-Za-z0-9"])(?P<value>"[A-Za-z0-9](?:[^"\\\x00-\x1f<>]|\\.){{0,61}}"@{_DOMAIN})""".encode(
+                    "latin-1"
+                ),
+                re.VERBOSE,
+            ),
+        ),
+        Form(  # a machine instead of a domain
+            Literals((b"@[",), before=132, lead=_LEAD, after=20),
+            re.compile(
+                rf"{_BEGIN}(?P<value>{_MAILBOX}@\[[0-9]{{1,3}}(?:[.][0-9]{{1,3}}){{3}}\])".encode("latin-1"),
                 re.VERBOSE,
             ),
         ),
@@ -134,6 +154,10 @@ EMAIL = Detector(
         "邮箱：⟦jane@example.org⟧。",
         "x@y, ⟦jane@example.org⟧",
         "%40 ⟦jane%doe@example.org⟧",
+        '⟦"jane doe"@example.org⟧',
+        "⟦jane@[192.0.2.1]⟧",
+        "-⟦jane@example.org⟧",
+        "⟦jane@notion.so⟧",
     ),
     decoys=(
         "logo@2x.png",
@@ -146,6 +170,8 @@ EMAIL = Detector(
         "jane@localhost",
         "a@b",
         "@types/node@18.0.0",
+        '{"type":"@context.org","x":["a","@b.org"]}',
+        "jane@[300.0.2.1]",
         "foo@1.2.3-rc.io1",
         "uses: actions/checkout@v4.1.js",
     ),

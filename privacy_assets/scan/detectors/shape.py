@@ -112,6 +112,11 @@ class Anywhere:
     to.
     """
 
+    column: tuple[str, ...] = ()
+    """Where there are words: only in columns with one of them in their names, which costs other texts
+    nothing.
+    """
+
 
 Anchor: TypeAlias = Literals | Numbers | Colons | Anywhere
 
@@ -152,13 +157,15 @@ class Detector:
     mask: Callable[[str], str]
     valid: Callable[[str], bool] = _always
     """Whether the value obeys its issuer's rule. Must not raise."""
+    doubtful: Callable[[str], bool] = _never
+    """Whether it obeys the rule, but nobody is known to have got it: no finding without a word."""
     sample: Callable[[str], bool] = _never
     """Whether the value is published for documentation or tests: still a finding, but of low confidence."""
     words: tuple[str, ...] = ()
     """Words that support a value. ``social security`` also means ``socialSecurity``, ``Social-Security``."""
     unless: tuple[str, ...] = ()
     """Words that say that the value is something else. They count only where none of ``words`` does, and
-    only as the value's own label: ``order: 4…``."""
+    only as the value's own label, ``order: 4…``, or as the word before plain digits, ``order no. 4…``."""
     distance: int = 60
     """How many bytes before the value a word may stand."""
     generic: bool = False

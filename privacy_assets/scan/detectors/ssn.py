@@ -48,7 +48,7 @@ _PUBLISHED = {"078051120", "219099999", "457555462"}
 
 SSN = Detector(
     name="ssn",
-    version=1,
+    version=2,
     title="US social security number",
     severity=Severity.HIGH,
     forms=(
@@ -80,6 +80,7 @@ SSN = Detector(
     words=(
         "ssn",
         "ssns",
+        "ss#",
         "ss no",
         "ss num",
         "ss number",
@@ -103,6 +104,7 @@ SSN = Detector(
         '{"employeeSSN":"⟦536904399⟧"}',
         "<ssn>⟦536904399⟧</ssn>",
         "SSN:\n⟦536904399⟧",
+        "SS# ⟦536904399⟧",
     ),
     decoys=(
         "part=000-12-3456",

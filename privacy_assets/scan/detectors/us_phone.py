@@ -2,7 +2,7 @@
 
 NANPA, "About the NANP" and 47 CFR §52: area code and exchange are NXX (N 2 to 9), neither is N11; which area
 codes are assigned says libphonenumber (``phonenumbers``). Ten digits alone are like any other ten digits, so
-they need a word; so do digits that only spaces divide.
+they need a word; so do digits that only spaces divide, and area codes that are not in use.
 """
 
 import re
@@ -49,16 +49,21 @@ def is_assigned(area: str) -> bool:
 def valid(value: str) -> bool:
     """Whether the plan knows such a number."""
     digits = digits_of(value)[-10:]
-    return _NANP.fullmatch(digits) is not None and is_assigned(digits[:3]) and len(set(digits)) > 2
+    return _NANP.fullmatch(digits) is not None and len(set(digits)) > 2
 
 
 _NANP = re.compile("(?:[2-9](?!11)[0-9]{2}){2}[0-9]{4}")
 
 
 def sample(value: str) -> bool:
-    """Whether it is kept for fiction: exchange 555, line 0100 to 0199 (ATIS-0300115)."""
+    """Whether it is kept for fiction — exchange 555, line 0100 to 0199 (ATIS-0300115) — or is made up."""
     digits = digits_of(value)[-10:]
-    return digits[3:6] == "555" and "0100" <= digits[6:] <= "0199"
+    return (digits[3:6] == "555" and "0100" <= digits[6:] <= "0199") or unassigned(value)
+
+
+def unassigned(value: str) -> bool:
+    """Whether its area code is not in use: people make up such numbers, and other things look so."""
+    return not is_assigned(digits_of(value)[-10:][:3])
 
 
 _START = r"(?<![A-Za-z0-9])(?<!\d[-.+])(?<![$#/])"
@@ -67,7 +72,7 @@ _COUNTRY = r"(?:\+1|(?:00|011)?1)"
 
 US_PHONE = Detector(
     name="us_phone",
-    version=1,
+    version=2,
     title="US telephone number",
     severity=Severity.MEDIUM,
     forms=(
@@ -109,13 +114,24 @@ US_PHONE = Detector(
             pattern(_START + r"[+]1\d{10}" + _END),
         ),
         Form(
-            Numbers(groups(10), plausible=_plausible),
-            pattern(_START + r"(?<![+_=/-]) \d{10}" + _END),
+            Numbers(
+                groups(10),
+                plausible=_plausible,
+                preceded=(pattern("[ .-]"), pattern("1"), pattern("[+]")),
+                before=3,
+                after=24,
+            ),
+            pattern(_START + r"[+]1[ .-]\d{10}" + _END),
+        ),
+        Form(
+            Numbers(groups((10, 11)), plausible=_plausible, before=3, after=24),
+            pattern(_START + r"(?<![+_/-]) (?:[+]?1[ .-]?)? \d{10}" + _END),
             alone=None,
         ),
     ),
     mask=KeepLast(4),
     valid=valid,
+    doubtful=unassigned,
     sample=sample,
     words=(
         "phone",
@@ -175,6 +191,11 @@ US_PHONE = Detector(
         '{"phone":"⟦4155552671⟧"}',
         "name,phone\nada,⟦4155552671⟧\n",
         "⟦+1 (415) 555-2671⟧",
+        "phone=⟦4155552671⟧",
+        "sms to ⟦14155552671⟧",
+        "call ⟦1-4155552671⟧",
+        "⟦+1 4155552671⟧",
+        "phone: ⟦(266) 555-2671⟧",
     ),
     decoys=(
         "123-456-7890",
@@ -184,6 +205,8 @@ US_PHONE = Detector(
         "epoch 1760000000",
         "4155552671",
         "order=4155552671",
+        "call about order no. 4155552671",
+        "(266) 555-2671",
         "415-555-2671-1234",
         "10.415.555.2671",
         "a415-555-2671",

@@ -23,7 +23,7 @@ class Finding:
     """The path inside the object; ``""`` for the object itself."""
     place: Place
     length: int
-    """Bytes of the value as UTF-8."""
+    """Bytes of the value as it is written there: in the member's encoding, with its escapes."""
     masked: str
     context: str
     """The masked value with the sixty characters before and after it, in which every other value is masked

@@ -29,6 +29,7 @@ from privacy_assets.scan.engine.numbers import Runs, colons
 from privacy_assets.scan.engine.surroundings import (
     Header,
     Words,
+    called_before,
     label,
     line_before,
     shown,
@@ -158,9 +159,15 @@ class Scanner:
         for number, hits in self._hits(window):
             use = self._uses[number]
             if isinstance(use.form.anchor, Anywhere):
+                if use.column and not (header and header.mentions(use.column)):
+                    continue
                 found_spans = use.anywhere(window, max(first, resume.get(number, 0)), last)
                 resume[number] = max((end for start, end in found_spans if start < taken), default=0)
                 spans: Iterable[tuple[int, int]] = found_spans
+                if use.column and header:
+                    spans = [
+                        span for span in found_spans if use.column.named(header.at(window, span[0]) or b"")
+                    ]
             else:
                 words = self._words[use.detector][0]
                 if use.form.alone is None and len(hits) > _MANY and not (header and header.mentions(words)):
@@ -213,15 +220,26 @@ class Scanner:
         detector = self.detectors[number]
         if not detector.valid(text):
             return None
+        supported = self._named(number, text, window, start, end, header)
+        return None if supported is False and detector.doubtful(text) else supported
+
+    def _named(
+        self, number: int, text: str, window: bytes, start: int, end: int, header: Header | None
+    ) -> bool | None:
+        """Whether a word supports the value; None if one says that it is something else."""
         words, unless = self._words[number]
         if not (words or unless):
             return False
+        detector = self.detectors[number]
         before = window[max(0, start - detector.distance) : start]
         named = label(before)
         if named is None and header is not None:
             named = tells(header.at(window, start))
         if named is not None:
             return words.named(named) or (None if unless.named(named) else False)
+        called = called_before(before) if unless and text.isdigit() else None
+        if called and unless.named(called) and not words.named(called):
+            return None
         return words.before(line_before(before)) or (
             window[end : end + 2].lstrip().startswith(b"(") and words.among(window[end : end + 24])
         )
@@ -294,6 +312,7 @@ class _Use(NamedTuple):
     lead: bytes
     needs: re.Pattern[bytes] | None
     within: int
+    column: Words
 
     @classmethod
     def of(cls, detector: int, form: Form) -> "_Use":
@@ -304,8 +323,9 @@ class _Use(NamedTuple):
         lead = anchor.lead if isinstance(anchor, Literals | Colons) else b""
         needs = anchor.needs if isinstance(anchor, Literals) else None
         within = anchor.within if isinstance(anchor, Literals) else 0
+        column = Words(anchor.column if isinstance(anchor, Anywhere) else ())
         group = form.pattern.groupindex.get("value", 0)
-        return cls(detector, form, group, before, after, around, lead, needs, within)
+        return cls(detector, form, group, before, after, around, lead, needs, within, column)
 
     def spans(self, window: bytes, hits: Iterable[int]) -> Iterator[tuple[int, int]]:
         """Where values stand that belong to the hits."""
@@ -439,6 +459,10 @@ class _Text:
             if confidence is not Confidence.LOW and detector.sample(raw):
                 confidence = Confidence.LOW
             member = segment.member
+            place = segment.place(start - first, min(end, past) - first)
+            length = place.length or end - start
+            if end > past:
+                length = self._length(start, end, at)
             context = self._context(values, index, text, base, masked)
             yield Finding(
                 detector.name,
@@ -446,13 +470,23 @@ class _Text:
                 detector.severity,
                 confidence,
                 member,
-                segment.place(start - first, min(end, past) - first),
-                end - start,
+                place,
+                length,
                 masked[index],
                 context,
                 raw,
                 allowed=allow.reason(detector.name, raw, self._path, member) if allow else None,
             )
+
+    def _length(self, start: int, end: int, at: int) -> int:
+        """Bytes that a value over several segments takes up, from the segment ``at`` on."""
+        length = 0
+        for first, past, segment in self._segments[at:]:
+            if start >= end:
+                break
+            length += segment.place(start - first, min(end, past) - first).length or min(end, past) - start
+            start = past
+        return length
 
     def _context(
         self, values: Sequence[_Value], index: int, text: bytes, base: int, masked: dict[int, str]

@@ -98,6 +98,21 @@ def label(before: bytes) -> bytes | None:
     return tells(found)
 
 
+_CALLED = re.compile(
+    rb"([A-Za-z]{2,20})(?:[ _-](?:no|num|number|nr|id|code)[.]?)?[ ]?#?[ ]?\Z", re.IGNORECASE
+)
+
+
+def called_before(before: bytes) -> bytes | None:
+    """What prose calls the number that ``before`` stands before.
+
+    >>> called_before(b"he paid for order no. "), called_before(b"invoice #"), called_before(b"1234 ")
+    (b'order', b'invoice', None)
+    """
+    found = _CALLED.search(before, max(0, len(before) - 40))
+    return found[1] if found else None
+
+
 def tells(name: bytes | None) -> bytes | None:
     """``name``, or None where it could be any value's."""
     return name if name and name.lower() not in _VAGUE else None

@@ -31,14 +31,15 @@ class TextSegment:
         self._line = line
         self._seen = (0, offset, line)
 
-    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # a text's place is where it starts
-        """The byte offset and line of ``data[start]``."""
+    def place(self, start: int, end: int) -> Place:
+        """The byte offset, line and length of ``data[start:end]``."""
         position, offset, line = self._seen
         if start < position:
             position, offset, line = 0, self._offset, self._line
         passed = self.data[position:start]
         self._seen = start, offset + self._encoding.length(passed), line + passed.count(b"\n")
-        return Place(self._seen[1], line=self._seen[2])
+        length = self._encoding.length(self.data[start:end])
+        return Place(self._seen[1], line=self._seen[2], length=length if length != end - start else None)
 
 
 class UnescapedSegment:
@@ -54,8 +55,12 @@ class UnescapedSegment:
         self._written = written
 
     def place(self, start: int, end: int) -> Place:
-        """The byte offset and line of what stands for ``data[start]``."""
-        return self._written.place(self._moves.origin(start), self._moves.origin(end))
+        """The byte offset, line and length of what stands for ``data[start:end]``."""
+        begin, over = self._moves.origin(start), self._moves.origin(end)
+        place = self._written.place(begin, over)
+        if place.length is None and over - begin != end - start:
+            place = place._replace(length=over - begin)
+        return place
 
 
 class OffsetSegment:
@@ -88,10 +93,11 @@ class WideSegment:
         self._spans = spans
         self._begins = list(accumulate((len(run) + 1 for run in runs[:-1]), initial=0))
 
-    def place(self, start: int, end: int) -> Place:  # noqa: ARG002  # the protocol's shape
-        """The byte offset of ``data[start]``, two bytes a character."""
+    def place(self, start: int, end: int) -> Place:
+        """The byte offset and length of ``data[start:end]``, two bytes a character."""
         run = bisect_right(self._begins, start) - 1
-        return Place(self._offset + self._spans[run][0] + 2 * (start - self._begins[run]))
+        offset = self._offset + self._spans[run][0] + 2 * (start - self._begins[run])
+        return Place(offset, length=2 * (end - start))
 
 
 def text_segments(text: str, member: str) -> Iterator[TextSegment]:

@@ -16,26 +16,33 @@ ADDRESS = "jane@example.com"
 
 
 @pytest.mark.parametrize(
-    ("written", "value", "place"),
+    ("written", "value", "place", "form"),
     [
-        ('{"a": "x\\n078-05-1120"}', VALUE, Place(10, line=1)),
-        ('{"a": "\\\\ x\\t078-05-1120"}', VALUE, Place(12, line=1)),
-        ('{"a":\n "jane\\u0040example.com"}', ADDRESS, Place(8, line=2)),
-        ('{"a": "\\/", "b": "\\u0041b\\/cd\\/ef"}', "Ab/cd/ef", Place(18, line=1)),
-        ('2026 INFO {"msg": "{\\"a\\": \\"x\\\\n078-05-1120\\"}"}', VALUE, Place(34, line=1)),
-        ("GET /?user=jane%40example.com", ADDRESS, Place(11, line=1)),
-        ("<a href='mailto:jane&#64;example.com'>", ADDRESS, Place(16, line=1)),
-        ("<p>&auml;\njane&#x40;example&period;com", ADDRESS, Place(10, line=2)),
-        ("<p>&nbsp;078&#45;05&#45;1120&#10;</p>", VALUE, Place(9, line=1)),
+        ('{"a": "x\\n078-05-1120"}', VALUE, Place(10, line=1), VALUE),
+        ('{"a": "\\\\ x\\t078-05-1120"}', VALUE, Place(12, line=1), VALUE),
+        ('{"a":\n "jane\\u0040example.com"}', ADDRESS, Place(8, line=2), "jane\\u0040example.com"),
+        ('{"a": "\\/", "b": "\\u0041b\\/cd\\/ef"}', "Ab/cd/ef", Place(18, line=1), "\\u0041b\\/cd\\/ef"),
+        ('2026 INFO {"msg": "{\\"a\\": \\"x\\\\n078-05-1120\\"}"}', VALUE, Place(34, line=1), VALUE),
+        ("GET /?user=jane%40example.com", ADDRESS, Place(11, line=1), "jane%40example.com"),
+        ("<a href='mailto:jane&#64;example.com'>", ADDRESS, Place(16, line=1), "jane&#64;example.com"),
+        (
+            "<p>&auml;\njane&#x40;example&period;com",
+            ADDRESS,
+            Place(10, line=2),
+            "jane&#x40;example&period;com",
+        ),
+        ("<p>&nbsp;078&#45;05&#45;1120&#10;</p>", VALUE, Place(9, line=1), "078&#45;05&#45;1120"),
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
-def test_found_where_it_is_written(written: str, value: str, place: Place, encoding: str) -> None:
+def test_found_where_it_is_written(written: str, value: str, place: Place, form: str, encoding: str) -> None:
     content = written.encode(encoding)
     width = len(content) // len(written)
     result = seen(content, value=value)
     offset = written.find(value) if value in written else place.byte_offset
-    assert result.place == place._replace(byte_offset=offset * width)
+    assert result.place._replace(length=None) == place._replace(byte_offset=offset * width)
+    length = result.place.length or len(value)
+    assert content[offset * width : offset * width + length].decode(encoding) == form
 
 
 def test_a_directory_is_no_line_end() -> None:
@@ -52,7 +59,7 @@ def test_text_of_no_kind_is_left_alone() -> None:
 def test_an_escape_is_not_torn(shift: int) -> None:
     before = '["' + "x" * (SEGMENT - 10 + shift)
     result = seen(Forward((before + 'jane\\u0040example.com"]').encode()), value="@example.com")
-    assert result.place == Place(len(before) + 4, line=1)
+    assert result.place == Place(len(before) + 4, line=1, length=len("\\u0040example.com"))
 
 
 @given(st.text(st.sampled_from('ab\\/"\n\t\u00e9@<\x01\U0001f642')), st.booleans())
