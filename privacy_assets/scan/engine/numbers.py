@@ -49,17 +49,18 @@ class Runs:
             self._of_groups[key] = self._grouped(numbers)
         runs = self._of_groups[key]
         starts = runs[0][0]
-        if not len(starts):
-            return []
-        kept = np.ones(len(starts), np.bool_)
-        for _, ends in runs[:-1]:
-            kept &= _any_of(numbers.separators)[self.bytes[ends]]
+        if len(runs) > 1 and len(starts):
+            separated = _any_of(numbers.separators)
+            starts = starts[np.logical_and.reduce([separated[self.bytes[ends]] for _, ends in runs[:-1]])]
         for back, character in enumerate(numbers.preceded, 1):
-            before = starts - back
-            # Before a text there is nothing, as before a line.
-            fits = _fitting(character)
-            kept &= np.where(before >= 0, fits[self.bytes[np.maximum(before, 0)]], fits[ord("\n")])
-        found: list[int] = starts[kept].tolist()
+            if len(starts):
+                before = starts - back
+                # Before a text there is nothing, as before a line.
+                fits = _fitting(character)
+                starts = starts[
+                    np.where(before >= 0, fits[self.bytes[np.maximum(before, 0)]], fits[ord("\n")])
+                ]
+        found: list[int] = starts.tolist()
         return found
 
     def _grouped(self, numbers: Numbers) -> "_Hits":
@@ -70,6 +71,8 @@ class Runs:
         starts = self._positions(bits)
         if numbers.leading:
             starts = starts[self._leading(starts, numbers.leading)]
+        if len(numbers.groups) == 1 and not numbers.plausible:
+            return [(starts, starts)]  # of one run, nobody asks where it is over
         runs = [(starts, self._end(starts, numbers.groups[0]))]
         for group in numbers.groups[1:]:
             begins = self._next(runs[-1][1], numbers.gap)
