@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from privacy_assets.api.rotation_job import rotation_job
 from privacy_assets.archive.assets import archive_assets
 from privacy_assets.archive.restore_assets import restored_asset
 from privacy_assets.audit.assets import audit_assets
@@ -21,6 +22,8 @@ from privacy_assets.jobs import archive_job, ingest_job, restore_job, snapshot_j
 from privacy_assets.scan.assets import scan_assets, scan_job
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
+from resources.api_secrets import ApiSecrets
+from resources.api_state import ApiState
 from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
@@ -43,6 +46,7 @@ from resources.subjects import SubjectsResource
 from schedules.hourly_events import hourly_events_schedule
 from schedules.nightly_exports import nightly_exports_schedule
 from schedules.nightly_scans import nightly_scans_schedule
+from schedules.secret_rotation import secret_rotation_schedule
 from sensors.alerts import alert_sensors
 from sensors.archive_alerts import archive_alerts_sensor
 from sensors.deletions import deletions_sensor
@@ -110,6 +114,8 @@ def default_resources() -> dict[str, Any]:
         "bundles": BundlesResource(bucket=settings.DSAR_BUCKET.source(), key_id=settings.DSAR_KEY.source()),
         "request_topic": AlertResource(topic_arn=settings.DSAR_TOPIC_ARN.source()),
         "streams": StreamsResource(),
+        "api_secrets": ApiSecrets.from_settings(),
+        "api_state": ApiState.from_settings(),
         "tables": TablesResource(),
     }
 
@@ -119,7 +125,7 @@ def build(
 ) -> dg.Definitions:
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
-    archive, scans, ingest = archive_job(), scan_job(), ingest_job()
+    archive, scans, ingest, rotation = archive_job(), scan_job(), ingest_job(), rotation_job()
     scanned, scan_checks = scan_assets(estate)
     requests, approvals = dsar_jobs()
     return dg.Definitions(
@@ -135,11 +141,12 @@ def build(
             ]
         ),
         asset_checks=[*scan_checks, *dsar_checks()],
-        jobs=[exports, audit, archive, ingest, restore_job(), scans, requests, approvals],
+        jobs=[exports, audit, archive, ingest, restore_job(), rotation, scans, requests, approvals],
         schedules=[
             nightly_exports_schedule(exports),
             nightly_scans_schedule(estate, scans),
             hourly_events_schedule(ingest),
+            secret_rotation_schedule(rotation),
         ],
         sensors=[
             export_complete_sensor(estate, exports, audit),

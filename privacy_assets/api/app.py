@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from privacy_assets.api import problems
 from privacy_assets.api.middleware import Frame
-from privacy_assets.api.routes import dsar, events, health, results, scans, token
+from privacy_assets.api.routes import docs, dsar, events, health, results, scans, token
 from privacy_assets.api.services import Services
 
 Router = Callable[[Services], APIRouter]
@@ -24,6 +24,7 @@ _ROUTERS: tuple[Router, ...] = (
     results.router,
     dsar.router,
     health.router,
+    docs.router,
 )
 _TAGS = (
     ("tokens", "A client's id and secret become a token, which every other call carries."),

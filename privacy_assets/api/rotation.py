@@ -82,15 +82,23 @@ class Rotation:
 
         Two secrets of a client may be valid, not three: one whose older secret still is, is left for later.
         """
-        able = [client_id for client_id in client_ids if self._has_room(client_id)]
+        able = self.able(client_ids)
         if not able:
             return []
         self.create_secret(able)
         self.set_secret(able)
-        self.sleep(self.registry_spread.total_seconds())
+        self.spread()
         self.test_secret(able)
         self.finish_secret(able)
         return able
+
+    def able(self, client_ids: Sequence[str]) -> list[str]:
+        """Those of them that have one valid secret, or a rotation to finish. Raises RegistryError."""
+        return [client_id for client_id in client_ids if self._has_room(client_id)]
+
+    def spread(self) -> None:
+        """Wait until every process of the API has read the registry again."""
+        self.sleep(self.registry_spread.total_seconds())
 
     def _has_room(self, client_id: str) -> bool:
         client, now = parse_registry(self.store.registry()).find(client_id), self.clock()

@@ -12,7 +12,6 @@ from privacy_assets.api.problems import Problem
 from privacy_assets.api.services import Services
 from privacy_assets.api.tokens import LIFETIME, issue
 
-OLD_SECRET = "old-secret#"  # noqa: S105  # what its uses are counted under
 _BODY = 4096
 
 
@@ -67,7 +66,7 @@ def router(services: Services) -> APIRouter:
         if seconds := await services.client_limit.wait(client.id):
             raise too_many(seconds)
         if not is_newest:
-            services.tally.add(OLD_SECRET + client.id)
+            services.tally.add(clients.OLD_SECRET + client.id)
             logs.tell("an old secret was used", client=client.id)
         keys = await services.known(services.keys.get())
         text = issue(
