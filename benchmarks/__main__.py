@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="which of archive, bucket, ingest, nightly, scan, sensor, sqs; all if none is named",
+        help="some of api, archive, bucket, ingest, nightly, scan, sensor, sqs; all if none is named",
     )
     parser.add_argument(
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
@@ -48,9 +48,10 @@ def main() -> None:
 
 def benchmarks(sizes: tuple[int, int]) -> dict[str, Callable[[], dict[str, Any]]]:
     """The benchmarks by name; each prints its table and answers its figures."""
-    from benchmarks import archive, bucket, ingest, nightly, scan, sensor, sqs
+    from benchmarks import api, archive, bucket, ingest, nightly, scan, sensor, sqs
 
     return {
+        "api": lambda: api.main(quick=sizes == QUICK),
         "archive": lambda: archive.main(sizes),
         "ingest": lambda: ingest.main(sizes),
         "nightly": lambda: nightly.main(sizes),

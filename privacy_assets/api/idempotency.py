@@ -29,7 +29,7 @@ _STORED_BYTES = 300_000  # an item of DynamoDB holds 400 KB
 STATUSES = (409, 422)
 
 IdempotencyKey = Annotated[
-    str | None,
+    str,
     Header(
         alias="Idempotency-Key",
         description="1 to 255 visible ASCII characters, a new one for each thing to create. The same key and "

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from privacy_assets.api import problems
 from privacy_assets.api.auth import Caller, require
@@ -37,6 +37,21 @@ class EventResult(BaseModel):
 class EventsResult(BaseModel):
     """What became of the events, in the order in which they were sent."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "accepted": 1,
+                    "refused": 1,
+                    "events": [
+                        {"event_id": "0198c5a0-7b1e-7c3a-9f00-1f2e3d4c5b6a"},
+                        {"errors": [{"pointer": "/event_type", "detail": "missing; expected …"}]},
+                    ],
+                }
+            ]
+        },
+    )
+
     accepted: int
     refused: int
     events: list[EventResult]
@@ -50,6 +65,7 @@ def router(services: Services) -> APIRouter:
         "/events",
         status_code=202,
         summary="Send one event, or up to 500",
+        response_description="All are accepted.",
         response_model=EventsResult,
         response_model_exclude_none=True,
         responses={
@@ -64,7 +80,7 @@ def router(services: Services) -> APIRouter:
     async def events(
         request: Request,
         caller: Annotated[Caller, require("events:write")],
-        _key: IdempotencyKey = None,
+        _key: IdempotencyKey = "",
     ) -> Response:
         """An accepted event is durable: it will be in the table `events`, once.
 

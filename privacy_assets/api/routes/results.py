@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import iterate_in_threadpool
 
 from privacy_assets.api import problems
@@ -35,6 +35,33 @@ _Text = Annotated[str | None, Query(min_length=1, max_length=1024, pattern=r"^[^
 
 class Finding(BaseModel):
     """Where personal data or a credential stands, masked."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "6b1f2c0d9e8a7b6c5d4e3f2a1b0c9d8e",
+                    "job_id": "9f0c1d0e-3f5a-4c1b-8a61-0d3b2c4e5f60",
+                    "bucket": "privacy-sample-data",
+                    "key": "logs/2026-01-31.log",
+                    "member": "",
+                    "detector": "ssn",
+                    "severity": "critical",
+                    "confidence": "high",
+                    "status": "open",
+                    "masked_match": "***-**-6789",
+                    "context": "request of ***-**-6789 was answered",
+                    "byte_offset": 90210,
+                    "length": 11,
+                    "line": 812,
+                    "column": None,
+                    "row": None,
+                    "created_at": "2026-01-31T09:31:00Z",
+                    "last_seen": "2026-01-31T09:31:00Z",
+                }
+            ]
+        },
+    )
 
     id: str = Field(description="The same as long as the object is.")
     job_id: str = Field(description="The scan that read it last.")
@@ -110,7 +137,8 @@ def _filter(
 
 _Which = Annotated[Filter, Depends(_filter)]
 _Reader = Annotated[Caller, require("scans:read")]
-_Form = tuple[str, str, Callable[[Services, Iterable[export.Record]], Iterator[str]]]
+_Form = tuple[str, str, Callable[[Services, Iterable[export.Record]], Iterator[str]], str]
+"""What it is, its media type, how it is written, and what it is to JSON Schema."""
 
 
 def router(services: Services) -> APIRouter:
@@ -120,6 +148,7 @@ def router(services: Services) -> APIRouter:
     @made.get(
         "/results",
         summary="Findings, in pages",
+        response_description="A page.",
         response_model=Findings,
         responses=problems.responses(401, 403, 410, 422),
     )
@@ -148,7 +177,7 @@ def router(services: Services) -> APIRouter:
             summary=f"All findings, as {form[0]}",
             response_class=StreamingResponse,
             responses={
-                200: {"description": f"{form[0]}.", "content": {form[1]: {"schema": {"type": "string"}}}},
+                200: {"description": f"{form[0]}.", "content": {form[1]: {"schema": {"type": form[3]}}}},
                 **problems.responses(401, 403, 410, 422),
             },
         )(_export(services, form))
@@ -245,18 +274,19 @@ def _decoded(cursor: str, where: Where) -> _Place:
 
 
 _FORMS: Mapping[str, _Form] = {
-    "jsonl": ("JSON lines", "application/jsonl", lambda _, found: export.json_text(found)),
-    "csv": ("CSV (RFC 4180)", "text/csv", lambda _, found: export.csv_text(found)),
+    "jsonl": ("JSON lines", "application/jsonl", lambda _, found: export.json_text(found), "string"),
+    "csv": ("CSV (RFC 4180)", "text/csv", lambda _, found: export.csv_text(found), "string"),
     "sarif": (
         "a SARIF 2.1.0 log",
         "application/sarif+json",
         lambda services, found: export.sarif_text(found, services.titles(), version("privacy-assets")),
+        "object",
     ),
 }
 
 
 def _export(services: Services, form: _Form) -> Callable[..., Any]:
-    _, media_type, text = form
+    _, media_type, text, _ = form
 
     async def exported(caller: _Reader, which: _Which) -> Response:
         """As the command `privacy-assets findings` prints them, of one state of the table, as a stream."""

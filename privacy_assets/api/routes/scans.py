@@ -35,6 +35,21 @@ class ScanBody(BaseModel):
 class Asked(BaseModel):
     """A scan that was asked for."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "job_id": "9f0c1d0e-3f5a-4c1b-8a61-0d3b2c4e5f60",
+                    "bucket": "privacy-sample-data",
+                    "prefix": "logs/",
+                    "total_objects": 0,
+                    "messages_enqueued": 1,
+                    "status": "QUEUED",
+                }
+            ]
+        },
+    )
+
     job_id: str
     bucket: str
     prefix: str
@@ -46,7 +61,32 @@ class Asked(BaseModel):
 class Job(BaseModel):
     """A scan and its progress."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "job_id": "9f0c1d0e-3f5a-4c1b-8a61-0d3b2c4e5f60",
+                    "bucket": "privacy-sample-data",
+                    "prefix": "logs/",
+                    "status": "PROCESSING",
+                    "attempt": 1,
+                    "total_objects": 1200,
+                    "queued": 300,
+                    "processing": 100,
+                    "succeeded": 790,
+                    "failed": 1,
+                    "skipped": 9,
+                    "total_findings": 4711,
+                    "progress_percent": 66.7,
+                    "requested_at": "2026-01-31T09:30:00.000Z",
+                    "started_at": "2026-01-31T09:30:04.000Z",
+                    "ended_at": None,
+                    "reason": None,
+                }
+            ]
+        },
+    )
 
     job_id: str
     bucket: str
@@ -75,6 +115,7 @@ def router(services: Services) -> APIRouter:
         "/scan",
         status_code=202,
         summary="Scan a bucket",
+        response_description="It is asked for.",
         response_model=Asked,
         responses=problems.responses(*statuses(401, 403), *STATUSES),
         openapi_extra=described(ScanBody),
@@ -82,7 +123,7 @@ def router(services: Services) -> APIRouter:
     async def scan(
         request: Request,
         caller: Annotated[Caller, require("scans:write")],
-        _key: IdempotencyKey = None,
+        _key: IdempotencyKey = "",
     ) -> Response:
         """What is new or changed is read; the scan starts within seconds. A bucket outside the estate is
         refused."""
@@ -96,6 +137,7 @@ def router(services: Services) -> APIRouter:
     @made.get(
         "/jobs/{job_id}",
         summary="A scan's progress",
+        response_description="The scan as it is.",
         response_model=Job,
         responses=problems.responses(401, 403, 404, 422),
     )

@@ -34,6 +34,19 @@ class Credentials(BaseModel):
 class Token(BaseModel):
     """A token."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "access_token": "header.claims.signature",
+                    "token_type": "Bearer",
+                    "expires_in": 1200,
+                    "scope": "events:write scans:read",
+                }
+            ]
+        },
+    )
+
     access_token: str
     token_type: str = "Bearer"  # noqa: S105  # a kind
     expires_in: int = Field(description="Seconds.")
@@ -47,6 +60,7 @@ def router(services: Services) -> APIRouter:
     @made.post(
         "/token",
         summary="Get a token",
+        response_description="A token.",
         response_model=Token,
         responses=problems.responses(*statuses(401)),
         openapi_extra=described(Credentials),
