@@ -1,6 +1,8 @@
 """The API with its resources in, and served: the one module of this package that knows AWS's side."""
 
 import ipaddress
+from functools import cached_property
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -10,9 +12,13 @@ from privacy_assets.api import logs
 from privacy_assets.api.app import create_app
 from privacy_assets.api.services import Options, Services
 from privacy_assets.api.tokens import Jwks, Oidc
+from privacy_assets.definitions import default_resources
+from privacy_assets.dsar import composition
+from privacy_assets.dsar.register import Job, Register
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
+from privacy_assets.ledger import open_log
 from privacy_assets.scan.rules import load_rules
 from privacy_assets.scan.tables import FINDINGS
 from resources import clients, settings
@@ -43,6 +49,7 @@ def services(estate: Estate) -> Services:
         scan_queue=QueueSender(settings.SCAN_QUEUE.value()),
         buckets=lambda: {bucket.name: bucket.prefix for bucket in estate.buckets},
         findings=TablePages(iceberg, FINDINGS),
+        requests=SubjectRequests(),
         titles=lambda: load_rules(detectors).titles,
         options=Options(
             issuer=audience,
@@ -54,6 +61,32 @@ def services(estate: Estate) -> Services:
         snapshot_gone=SnapshotGone,
         troubles=clients.troubles(),
     )
+
+
+class SubjectRequests:
+    """Requests of data subjects on the resources of the code location; each is made when it is first used."""
+
+    @cached_property
+    def _resources(self) -> Any:
+        found = default_resources()
+        return composition.of(
+            {name: found[name].process_config_and_initialize() for name in composition.RESOURCES}
+        )
+
+    @cached_property
+    def register(self) -> Register:
+        return composition.register(self._resources)
+
+    @property
+    def answers(self) -> Any:
+        return self._resources.bundles
+
+    @cached_property
+    def log(self) -> Any:
+        return open_log(self._resources.ledger)
+
+    def close(self, job_id: str) -> Job:
+        return composition.close(self._resources, job_id)
 
 
 def application() -> FastAPI:
@@ -102,8 +135,3 @@ def _oidc(audience: str) -> Oidc | None:
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise UserError(f"{settings.API_OIDC_KEYS.name}: {address!r}, expected an https address")
     return Oidc(issuer, audience, Jwks(address))
-
-
-def address(host: str, port: int) -> str:
-    """Where it is."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
