@@ -19,8 +19,6 @@ from privacy_assets.errors import UserError
 if TYPE_CHECKING:
     from resources.api_secrets import ApiSecrets
 
-CLIENT_ID = "PRIVACY_ASSETS_CLIENT_ID"
-CLIENT_SECRET = "PRIVACY_ASSETS_CLIENT_SECRET"  # noqa: S105  # a name
 
 client_app = typer.Typer(
     help="Programs that may call the API: who they are, what they may do, their secrets.",
@@ -159,9 +157,11 @@ def secret(
     if not env:
         typer.echo(text)
         return
+    from resources.settings import PREFIX
+
     said = json.loads(text)
-    typer.echo(f"export {CLIENT_ID}={shlex.quote(said['client_id'])}")
-    typer.echo(f"export {CLIENT_SECRET}={shlex.quote(said['client_secret'])}")
+    typer.echo(f"export {PREFIX}CLIENT_ID={shlex.quote(said['client_id'])}")
+    typer.echo(f"export {PREFIX}CLIENT_SECRET={shlex.quote(said['client_secret'])}")
 
 
 @client_app.command("rotate")

@@ -53,9 +53,8 @@ def up(*, port: int, aws_port: int, api_port: int, state: Path, records: int) ->
                 _await(whole, f"{address}/server_info")
                 _await(whole, f"{api}/readyz")
             console.print(f"[green]✓[/green] the web interface is at [bold]{address}[/bold]")
-            console.print(f"  the API is at {api}/docs; its client `{CLIENT}` in a shell, once AWS is:")
-            console.print(f"    eval $(privacy-assets client secret {CLIENT} --env)")
             console.print(f"  AWS is at {whole.endpoint}: eval $(privacy-assets aws env --port {aws_port})")
+            console.print(f"  the API is at {api}/docs: eval $(privacy-assets client secret {CLIENT} --env)")
             console.print(f"  state and logs are in {state}; Ctrl-C ends it all")
             while True:
                 whole.children.check()

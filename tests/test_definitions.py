@@ -68,6 +68,7 @@ def test_dg_checks_the_definitions() -> None:
         "dsar_request",
         "ingest_events",
         "nightly_exports",
+        "rotate_secrets",
         "scan_bucket",
     }
 
