@@ -31,6 +31,7 @@ from resources.dsar_jobs import DsarJobsResource
 from resources.dynamodb import ExportsResource
 from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
+from resources.health import HealthResource
 from resources.iceberg import IcebergResource
 from resources.items import TablesResource
 from resources.ledger import LedgerResource
@@ -49,6 +50,7 @@ from sensors.deletions import deletions_sensor
 from sensors.dsar_requests import dsar_sensors
 from sensors.events import events_sensor
 from sensors.export_complete import export_complete_sensor
+from sensors.health import health_sensor
 from sensors.late_snapshots import late_snapshots_sensor
 from sensors.scan_requests import scan_sensors
 
@@ -111,6 +113,7 @@ def default_resources() -> dict[str, Any]:
         "request_topic": AlertResource(topic_arn=settings.DSAR_TOPIC_ARN.source()),
         "streams": StreamsResource(),
         "tables": TablesResource(),
+        "health": HealthResource(),
     }
 
 
@@ -148,6 +151,7 @@ def build(
             deletions_sensor(archive),
             events_sensor(ingest),
             late_snapshots_sensor(estate),
+            health_sensor(estate),
             *scan_sensors(estate, scans),
             *dsar_sensors(requests),
         ],
