@@ -567,6 +567,7 @@ def _pipe(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
 
 def _alarm(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
     namespace, metric, queue = shape["metric"]
+    statistic, seconds, periods = shape["statistic"]
     return cloudwatch.CfnAlarm(
         site.stack,
         _id("alarm", name),
@@ -575,13 +576,14 @@ def _alarm(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         namespace=namespace,
         metric_name=metric,
         dimensions=[cloudwatch.CfnAlarm.DimensionProperty(name="QueueName", value=queue)],
-        statistic="Maximum",
-        period=300,
-        evaluation_periods=1,
-        comparison_operator="GreaterThanOrEqualToThreshold",
+        statistic=statistic,
+        period=seconds,
+        evaluation_periods=periods,
+        comparison_operator=shape["fires"],
         threshold=shape["seconds"],
         alarm_actions=shape["tells"],
-        treat_missing_data="notBreaching",
+        actions_enabled=shape["switched on"],
+        treat_missing_data=shape["without data"],
     )
 
 

@@ -181,6 +181,10 @@ def _alarm(templates: Templates, name: str) -> Shape:
     queues = [each["Value"] for each in found["Dimensions"] if each["Name"] == "QueueName"]
     return {
         "metric": [found["Namespace"], found["MetricName"], *queues],
+        "statistic": [found["Statistic"], found["Period"], found["EvaluationPeriods"]],
+        "fires": found["ComparisonOperator"],
+        "without data": found["TreatMissingData"],
+        "switched on": found["ActionsEnabled"],
         "seconds": found["Threshold"],
         "tells": found["AlarmActions"],
     }
