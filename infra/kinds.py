@@ -113,7 +113,6 @@ def bucket(
     kind: str = "bucket",
     rules: Sequence[s3.CfnBucket.RuleProperty] = (),
     logged: bool = True,
-    versioned: bool = True,
     events_on: bool = False,
     locked: bool = False,
     statements: Sequence[Mapping[str, Any]] = (),
@@ -124,9 +123,7 @@ def bucket(
         site.stack,
         _id(kind, name),
         bucket_name=name,
-        versioning_configuration=s3.CfnBucket.VersioningConfigurationProperty(status="Enabled")
-        if versioned
-        else None,
+        versioning_configuration=s3.CfnBucket.VersioningConfigurationProperty(status="Enabled"),
         public_access_block_configuration=_BLOCK_ALL,
         ownership_controls=s3.CfnBucket.OwnershipControlsProperty(
             rules=[s3.CfnBucket.OwnershipControlsRuleProperty(object_ownership="BucketOwnerEnforced")]
@@ -193,18 +190,6 @@ def _archive_bucket(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         name,
         shape["encryption"],
         kind="archive bucket",
-        rules=[_archive_rule(noun, rule) for noun, rule in shape["lifecycle"].items()],
-    )
-
-
-def _requests_bucket(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
-    """What is deleted here must be gone, so nothing keeps older versions of it."""
-    return bucket(
-        site,
-        name,
-        shape["encryption"],
-        kind="requests bucket",
-        versioned=shape.get("versioning") == "Enabled",
         rules=[_archive_rule(noun, rule) for noun, rule in shape["lifecycle"].items()],
     )
 
@@ -598,7 +583,6 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "bucket": Kind("data", _bucket),
     "archive bucket": Kind("data", _archive_bucket),
-    "requests bucket": Kind("data", _requests_bucket),
     "evidence bucket": Kind("data", _evidence_bucket),
     "signing key": Kind("data", _signing_key),
     "key": Kind("data", _key),
@@ -607,7 +591,6 @@ KINDS: Mapping[str, Kind] = {
     "workgroup": Kind("data", _workgroup),
     "table": Kind("data", _table),
     "expiring table": Kind("data", _table),
-    "requests table": Kind("data", _table),
     "role": Kind("data", _role),
     "queue": Kind("messaging", _queue),
     "rule": Kind("messaging", _rule),

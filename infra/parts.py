@@ -276,6 +276,31 @@ class May:
             *self.key("TellKey", ALERT_KEY, "kms:Decrypt", "kms:GenerateDataKey", via="sns"),
         ]
 
+    def dsar_jobs(self) -> list[Statement]:
+        """The table of data subject requests; what it knows of a subject is encrypted with their key."""
+        settings = self.declared.stage.environment()
+        table = settings["PRIVACY_ASSETS_DSAR_JOBS_TABLE"]
+        return [
+            *self.table("Requests", table, "GetItem", "PutItem", "Query", "Scan"),
+            *self.table("OpenRequests", f"{table}/index/*", "Query"),
+            *self.key(
+                "RequestKey", settings["PRIVACY_ASSETS_DSAR_KEY"], "kms:Decrypt", "kms:GenerateDataKey"
+            ),
+        ]
+
+    def ledger(self) -> list[Statement]:
+        """Append to the ledger, prove, read; what is written is locked and never deleted from here."""
+        settings = self.declared.stage.environment()
+        evidence = f"arn:aws:s3:::{settings['PRIVACY_ASSETS_EVIDENCE_BUCKET']}"
+        return [
+            *self.table("Ledger", settings["PRIVACY_ASSETS_LEDGER_TABLE"], "GetItem", "PutItem", "Query"),
+            Statement(
+                "Evidence", ["s3:GetObject", "s3:PutObject", "s3:PutObjectRetention"], [f"{evidence}/*"]
+            ),
+            Statement("ListEvidence", ["s3:ListBucket"], [evidence]),
+            *self.key("Sign", settings["PRIVACY_ASSETS_LEDGER_KEY"], "kms:GetPublicKey", "kms:Sign"),
+        ]
+
     def key(self, sid: str, alias: str, *actions: str, via: str | None = None) -> list[Statement]:
         """A key by its alias, which is how it is named everywhere."""
         conditions: dict[str, Any] = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": [alias]}}
@@ -294,6 +319,7 @@ class May:
 
 def _code(may: May) -> list[Statement]:
     """Schedules and sensors are evaluated in the code location."""
+    settings = may.declared.stage.environment()
     names, archive = may.declared.names, may.archive_names
     listened = [names.queue, names.scan_requests]
     watched = [archive.queue, archive.dead_letters, archive.pipe_dead_letters]
@@ -312,7 +338,23 @@ def _code(may: May) -> list[Statement]:
         ),
         *may.exports_of(),
         *may.table("ScanJobs", names.scan_jobs, "GetItem", "PutItem", "UpdateItem"),
-        *may.tell(),
+        *may.queue(
+            "ListenToRequests",
+            [settings["PRIVACY_ASSETS_DSAR_QUEUE"]],
+            "ChangeMessageVisibility",
+            "DeleteMessage",
+            "GetQueueUrl",
+            "ReceiveMessage",
+        ),
+        *may.queue(
+            "RefuseRequests",
+            [settings["PRIVACY_ASSETS_DSAR_DEAD_LETTER_QUEUE"]],
+            "GetQueueUrl",
+            "SendMessage",
+        ),
+        *may.dsar_jobs(),
+        *may.ledger(),
+        *may.tell(names.topic, settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
     ]
 
 
@@ -439,6 +481,51 @@ def _scan_bucket(may: May) -> list[Statement]:
     ]
 
 
+def _dsar_request(may: May) -> list[Statement]:
+    """A request is read and answered, or erased, in every store of this account that the estate declares."""
+    settings = may.declared.stage.environment()
+    bucket = f"arn:aws:s3:::{settings['PRIVACY_ASSETS_DSAR_BUCKET']}"
+    archive = may.archive_names
+    tables = [may.arn("dynamodb", f"table/{table}") for table in may.governed]
+    return [
+        *may.dsar_jobs(),
+        *may.ledger(),
+        *may.iceberg(),
+        *may.delete_lake("iceberg/", versions=True),
+        Statement(
+            "Answers",
+            ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:PutObject"],
+            [f"{bucket}/*"],
+        ),
+        Statement("ListAnswers", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
+        *may.table("Erasures", archive.erasures, "GetItem", "PutItem", "UpdateItem"),
+        *may.key("ErasureKey", archive.key, "kms:Decrypt", "kms:GenerateDataKey"),
+        Statement(
+            "Subjects",
+            [
+                "dynamodb:DeleteItem",
+                "dynamodb:DescribeTable",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:Scan",
+            ],
+            tables,
+        ),
+        Statement("SubjectIndexes", ["dynamodb:Query"], [f"{table}/index/*" for table in tables]),
+        *may.tell(settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
+    ]
+
+
+def _dsar_approval(may: May) -> list[Statement]:
+    settings = may.declared.stage.environment()
+    return [
+        *may.dsar_jobs(),
+        *may.ledger(),
+        *may.tell(settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
+    ]
+
+
 def _api(may: May) -> list[Statement]:
     settings = may.declared.stage.environment()
     secrets = settings["PRIVACY_ASSETS_API_SECRETS"]
@@ -472,6 +559,8 @@ JOBS: Mapping[str, Callable[[May], list[Statement]]] = {
     "archive_deletions": _archive_deletions,
     "archive_restore": _archive_restore,
     "scan_bucket": _scan_bucket,
+    "dsar_request": _dsar_request,
+    "dsar_approval": _dsar_approval,
 }
 BY_HAND = ("nightly_exports", "daily_audit", "archive_deletions", "scan_bucket")
 """Jobs whose assets a person may materialize in the asset graph, where a run has no job."""

@@ -106,17 +106,16 @@ def _table(templates: Templates, name: str) -> Shape:
     types = {each["AttributeName"]: each["AttributeType"] for each in found["AttributeDefinitions"]}
     recovery = found["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
     expiry = found.get("TimeToLiveSpecification", {})
-    indexes = [
-        [index["IndexName"], *(key["AttributeName"] for key in index["KeySchema"])]
-        for index in found.get("GlobalSecondaryIndexes", ())
-    ]
     return {
         "keys": [[key["AttributeName"], types.get(key["AttributeName"])] for key in found["KeySchema"]],
         "billing": found["BillingMode"],
         "point-in-time recovery": "ENABLED" if recovery else "DISABLED",
         "stream": found.get("StreamSpecification", {}).get("StreamViewType"),
         "expires by": expiry.get("AttributeName") if expiry.get("Enabled") else None,
-        "index": indexes[0] if len(indexes) == 1 else indexes or None,
+        "indexes": {
+            index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]]
+            for index in found.get("GlobalSecondaryIndexes", ())
+        },
     }
 
 
@@ -194,7 +193,6 @@ READERS: Mapping[str, Reader] = {
     "bucket": _bucket,
     "evidence bucket": _bucket,
     "archive bucket": _expiring_bucket,
-    "requests bucket": _expiring_bucket,
     "key": _key,
     "signing key": _key,
     "role": _role,
@@ -203,7 +201,6 @@ READERS: Mapping[str, Reader] = {
     "workgroup": _workgroup,
     "table": _table,
     "expiring table": _table,
-    "requests table": _table,
     "queue": _queue,
     "rule": _rule,
     "topic": _topic,

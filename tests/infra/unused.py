@@ -10,7 +10,18 @@ _AGAIN = (
     "a record that a pipe could not pass on is read from the stream again: tests/archive/test_archiving.py"
 )
 
+_REQUESTS = "requests of subjects have stores and tests of their own (tests/dsar), which these flows lack"
+
 UNUSED = {
+    "run-dsar-* *": _REQUESTS,
+    "code ListenToRequests sqs:*": _REQUESTS,
+    "code RefuseRequests sqs:*": _REQUESTS,
+    "code Requests dynamodb:*": _REQUESTS,
+    "code OpenRequests dynamodb:*": _REQUESTS,
+    "code RequestKey kms:*": _REQUESTS,
+    "code *Ledger dynamodb:*": _REQUESTS,
+    "code *Evidence s3:*": _REQUESTS,
+    "code Sign kms:*": _REQUESTS,
     "* rds-db:connect": "signed by the process itself: no call of AWS; the database asks IAM",
     "* Launcher ecs:DescribeTaskDefinition": _LAUNCHER,
     "* StartTasks ecs:RunTask": _LAUNCHER,
