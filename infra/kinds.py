@@ -450,7 +450,6 @@ def _queue(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         visibility_timeout=shape["seconds hidden"],
         maximum_message_size=shape.get("message bytes"),
         sqs_managed_sse_enabled=shape["encrypted"],
-        maximum_message_size=shape.get("message bytes"),
         redrive_policy={"deadLetterTargetArn": dead["queue"], "maxReceiveCount": dead["receives"]}
         if dead
         else None,

@@ -323,6 +323,7 @@ def _code(may: May) -> list[Statement]:
     names, archive = may.declared.names, may.archive_names
     listened = [names.queue, names.scan_requests]
     watched = [archive.queue, archive.dead_letters, archive.pipe_dead_letters]
+    watched += [settings["PRIVACY_ASSETS_EVENT_QUEUE"], settings["PRIVACY_ASSETS_EVENT_DEAD_LETTER_QUEUE"]]
     return [
         *may.queue(
             "Listen", listened, "ChangeMessageVisibility", "DeleteMessage", "GetQueueUrl", "ReceiveMessage"
@@ -526,6 +527,26 @@ def _dsar_approval(may: May) -> list[Statement]:
     ]
 
 
+def _ingest_events(may: May) -> list[Statement]:
+    settings = may.declared.stage.environment()
+    queue, dead = settings["PRIVACY_ASSETS_EVENT_QUEUE"], settings["PRIVACY_ASSETS_EVENT_DEAD_LETTER_QUEUE"]
+    return [
+        *may.iceberg(),
+        *may.delete_lake("iceberg/", versions=True),
+        *may.queue(
+            "Take",
+            [queue, dead],
+            "ChangeMessageVisibility",
+            "DeleteMessage",
+            "GetQueueAttributes",
+            "GetQueueUrl",
+            "ReceiveMessage",
+        ),
+        *may.queue("Refuse", [dead], "SendMessage"),
+        *may.metrics(),
+    ]
+
+
 def _api(may: May) -> list[Statement]:
     settings = may.declared.stage.environment()
     secrets = settings["PRIVACY_ASSETS_API_SECRETS"]
@@ -559,8 +580,9 @@ JOBS: Mapping[str, Callable[[May], list[Statement]]] = {
     "archive_deletions": _archive_deletions,
     "archive_restore": _archive_restore,
     "scan_bucket": _scan_bucket,
+    "ingest_events": _ingest_events,
     "dsar_request": _dsar_request,
     "dsar_approval": _dsar_approval,
 }
-BY_HAND = ("nightly_exports", "daily_audit", "archive_deletions", "scan_bucket")
+BY_HAND = ("nightly_exports", "daily_audit", "archive_deletions", "scan_bucket", "ingest_events")
 """Jobs whose assets a person may materialize in the asset graph, where a run has no job."""

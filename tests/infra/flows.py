@@ -19,6 +19,7 @@ from privacy_assets.audit.definition import load_audits
 from privacy_assets.definitions import build
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
+from privacy_assets.ingest.names import INGEST_EVENTS
 from privacy_assets.jobs import DAILY_AUDIT, EXPORTS_TAG, NIGHTLY_EXPORTS
 from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan.assets import SCAN_JOB
@@ -146,6 +147,14 @@ class Flows:
         self.run(SCAN_JOB, bucket)
         self.run(SCAN_JOB, bucket)
 
+    def events(self) -> None:
+        """An event that was accepted, and a message that is none."""
+        name = settings.EVENT_QUEUE.value()
+        url = client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+        client("sqs").send_message(QueueUrl=url, MessageBody="no event")
+        assert self.tick("events")
+        self.run(INGEST_EVENTS)
+
     def every_sensor(self) -> None:
         """All sensors tick, whether they have anything to do or not."""
         for sensor in self.definitions.sensors or []:
@@ -156,6 +165,7 @@ class Flows:
         self.night()
         self.deletions()
         self.scan()
+        self.events()
         self.every_sensor()
 
     # --- local AWS itself

@@ -13,6 +13,8 @@ _AGAIN = (
 _REQUESTS = "requests of subjects have stores and tests of their own (tests/dsar), which these flows lack"
 
 UNUSED = {
+    "* DeleteFromLake s3:DeleteObjectVersion": "files that only old snapshots name, once they are old",
+    "* ListVersions s3:ListBucketVersions": "as above",
     "run-dsar-* *": _REQUESTS,
     "code ListenToRequests sqs:*": _REQUESTS,
     "code RefuseRequests sqs:*": _REQUESTS,
