@@ -8,7 +8,7 @@ export TMPDIR := $(CURDIR)/.tmp
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo up test lint format bench synth clean
+.PHONY: demo up test lint format bench synth infra deploy clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -60,6 +60,20 @@ $(INFRA)/.ready: $(VENV)/.ready infra/requirements.txt infra/constraints.txt
 synth: $(INFRA)/.ready ## the AWS deployment as CloudFormation, in infra/cdk.out; offline
 	@mkdir -p $(TMPDIR)
 	@CDK_OUTDIR=infra/cdk.out $(INFRA)/bin/python -m infra.app && echo "infra/cdk.out: $$(ls infra/cdk.out/*.template.json | wc -l) templates"
+
+infra/.checkov/.ready: $(VENV)/.ready infra/checkov.txt
+	@echo "setting up infra/.checkov (once)"
+	@test -x infra/.checkov/bin/python || $(PYTHON) -m venv infra/.checkov
+	@UV_CACHE_DIR=$(CURDIR)/infra/.checkov/cache $(BIN)/uv pip install -q --python infra/.checkov/bin/python -c infra/checkov.txt checkov
+	@rm -rf infra/.checkov/cache
+	@touch $@
+
+infra: $(INFRA)/.ready infra/.checkov/.ready ## checks of the deployment: synth twice, cdk-nag, cfn-lint, checkov
+	@mkdir -p $(TMPDIR)
+	@$(BIN)/python -m infra.checks
+
+deploy: $(INFRA)/.ready ## STAGE=<of infra/stages.yaml>: builds the image and deploys (docker, Node.js, a login)
+	@bash infra/deploy.sh
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(INFRA) infra/.checkov infra/cdk.out .local .tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,19 +1,27 @@
-"""``python -m infra.app``: synthesizes every stage, or the one that STAGE names, into CDK_OUTDIR."""
+"""``python -m infra.app``: synthesizes every stage, or the one that STAGE names, into CDK_OUTDIR.
+
+With NAG set, cdk-nag looks at it too; the exit code is not 0 when it finds what ``nag.py`` does not accept.
+"""
 
 import os
 import sys
 
 import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
 
+from infra import nag
+from infra.compute import ComputeStack
 from infra.data import DataStack
 from infra.declared import Declared
 from infra.kinds import UnknownKindError
 from infra.messaging import MessagingStack
+from infra.observability import ObservabilityStack
+from infra.parts import MissingPolicyError
 from infra.stages import StageError, chosen
 
 
-def build(app: cdk.App, stage: str | None) -> None:
-    """The stacks of the stages."""
+def build(app: cdk.App, stage: str | None, image_tag: str) -> None:
+    """The stacks of the stages, with images of one tag."""
     for name, settings in chosen(stage).items():
         declared = Declared(settings)
         env = cdk.Environment(account=settings.account, region=settings.region)
@@ -21,16 +29,27 @@ def build(app: cdk.App, stage: str | None) -> None:
         data = DataStack(app, f"{prefix}-data", declared, env=env)
         messaging = MessagingStack(app, f"{prefix}-messaging", declared, data.site.streams, env=env)
         messaging.add_stack_dependency(data)
+        compute = ComputeStack(app, f"{prefix}-compute", declared, image_tag, env=env)
+        compute.add_stack_dependency(messaging)
+        observability = ObservabilityStack(app, f"{prefix}-observability", declared, compute, env=env)
+        for stack in (data, messaging, compute, observability):
+            nag.accept(stack)
         cdk.Tags.of(app).add("application", "privacy-assets")
 
 
 def main() -> None:
     app = cdk.App(analytics_reporting=False)
     try:
-        build(app, os.environ.get("STAGE") or app.node.try_get_context("stage"))
-    except (StageError, UnknownKindError) as error:
+        build(
+            app,
+            os.environ.get("STAGE") or app.node.try_get_context("stage"),
+            os.environ.get("IMAGE_TAG", "0.1.0"),
+        )
+    except (MissingPolicyError, StageError, UnknownKindError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
+    if os.environ.get("NAG"):
+        cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
 
 

@@ -11,15 +11,7 @@ from constructs import Construct
 from infra import kinds
 from infra.declared import Declared
 from infra.kinds import Site
-
-REPOSITORY = "privacy-assets"
-
-
-def access_log_bucket(declared: Declared) -> str:
-    """The bucket that S3 and the load balancer write their access logs to."""
-    return "privacy-access-logs" + declared.stage.bucket_suffix.format(
-        account=declared.stage.account, region=declared.stage.region
-    )
+from infra.names import ACCESS_LOGS, DAGSTER_LOGS, REPOSITORY, suffixed
 
 
 class DataStack(cdk.Stack):
@@ -27,7 +19,7 @@ class DataStack(cdk.Stack):
 
     def __init__(self, scope: Construct, name: str, declared: Declared, **rest: object) -> None:
         super().__init__(scope, name, termination_protection=True, **rest)
-        stage, logs = declared.stage, access_log_bucket(declared)
+        stage, logs = declared.stage, suffixed(ACCESS_LOGS, declared.stage)
         self.site = Site(self, stage, access_logs=logs)
         logged = kinds.bucket(
             self.site,
@@ -63,6 +55,23 @@ class DataStack(cdk.Stack):
                 },
             ],
         )
+        runs = kinds.bucket(
+            self.site,
+            suffixed(DAGSTER_LOGS, stage),
+            ["AES256"],
+            kind="bucket",
+            rules=[
+                s3.CfnBucket.RuleProperty(
+                    id="a-quarter",
+                    status="Enabled",
+                    expiration_in_days=90,
+                    noncurrent_version_expiration=s3.CfnBucket.NoncurrentVersionExpirationProperty(
+                        noncurrent_days=1
+                    ),
+                )
+            ],
+        )
+        runs.add_resource_dependency(logged)
         for resource in declared.resources:
             kind = kinds.KINDS.get(resource.kind)
             if kind is None or kind.stack == "data":

@@ -114,10 +114,10 @@ def bucket(
     rules: Sequence[s3.CfnBucket.RuleProperty] = (),
     logged: bool = True,
     events_on: bool = False,
-    lock: s3.CfnBucket.ObjectLockConfigurationProperty | None = None,
+    locked: bool = False,
     statements: Sequence[Mapping[str, Any]] = (),
 ) -> s3.CfnBucket:
-    """A bucket as every bucket here is: versioned, private, encrypted, reached by TLS alone, kept."""
+    """A bucket as every bucket here is: private, encrypted, reached by TLS alone, kept."""
     algorithm, *key = encryption
     made = s3.CfnBucket(
         site.stack,
@@ -151,8 +151,7 @@ def bucket(
         )
         if events_on
         else None,
-        object_lock_enabled=True if lock else None,
-        object_lock_configuration=lock,
+        object_lock_enabled=True if locked else None,
     )
     keep(made)
     arn = f"arn:aws:s3:::{name}"
@@ -192,6 +191,17 @@ def _archive_bucket(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         shape["encryption"],
         kind="archive bucket",
         rules=[_archive_rule(noun, rule) for noun, rule in shape["lifecycle"].items()],
+    )
+
+
+def _evidence_bucket(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
+    """Each object says for how long it is locked; what is locked, nobody deletes or overwrites."""
+    return bucket(
+        site,
+        name,
+        [shape["encryption"]],
+        kind="evidence bucket",
+        locked=shape["object lock"] == "Enabled",
     )
 
 
@@ -262,6 +272,25 @@ def key(
 
 def _key(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
     return key(site, name, "Archive of deleted records", rotated=shape["rotated"])
+
+
+def _signing_key(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
+    """KMS does not rotate keys that sign: who verifies knows them by name."""
+    made = kms.CfnKey(
+        site.stack,
+        _id("signing key", name),
+        description="Signs the checkpoints of the ledger",
+        enabled=shape["state"] == "Enabled",
+        key_usage=shape["usage"],
+        key_spec=shape["spec"],
+        pending_window_in_days=30,
+        key_policy=key_policy(site.stage.account),
+    )
+    keep(made)
+    keep(
+        kms.CfnAlias(site.stack, _id("signing key", name) + "Alias", alias_name=name, target_key_id=made.ref)
+    )
+    return made
 
 
 def _role(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
@@ -387,8 +416,9 @@ def _table(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         ]
         or None,
         billing_mode=shape["billing"],
+        # A table whose rows expire by themselves holds nothing that would be missed.
         point_in_time_recovery_specification=dynamodb.CfnTable.PointInTimeRecoverySpecificationProperty(
-            point_in_time_recovery_enabled=shape["point-in-time recovery"] == "ENABLED"
+            point_in_time_recovery_enabled=shape.get("point-in-time recovery") == "ENABLED"
         ),
         stream_specification=dynamodb.CfnTable.StreamSpecificationProperty(stream_view_type=shape["stream"])
         if "stream" in shape
@@ -521,6 +551,7 @@ def _pipe(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
 
 def _alarm(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
     namespace, metric, queue = shape["metric"]
+    statistic, seconds, periods = shape["statistic"]
     return cloudwatch.CfnAlarm(
         site.stack,
         _id("alarm", name),
@@ -529,13 +560,14 @@ def _alarm(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
         namespace=namespace,
         metric_name=metric,
         dimensions=[cloudwatch.CfnAlarm.DimensionProperty(name="QueueName", value=queue)],
-        statistic="Maximum",
-        period=300,
-        evaluation_periods=1,
-        comparison_operator="GreaterThanOrEqualToThreshold",
+        statistic=statistic,
+        period=seconds,
+        evaluation_periods=periods,
+        comparison_operator=shape["fires"],
         threshold=shape["seconds"],
         alarm_actions=shape["tells"],
-        treat_missing_data="notBreaching",
+        actions_enabled=shape["switched on"],
+        treat_missing_data=shape["without data"],
     )
 
 
@@ -550,11 +582,14 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "bucket": Kind("data", _bucket),
     "archive bucket": Kind("data", _archive_bucket),
+    "evidence bucket": Kind("data", _evidence_bucket),
+    "signing key": Kind("data", _signing_key),
     "key": Kind("data", _key),
     "database": Kind("data", _database),
     "crawler": Kind("data", _crawler),
     "workgroup": Kind("data", _workgroup),
     "table": Kind("data", _table),
+    "expiring table": Kind("data", _table),
     "role": Kind("data", _role),
     "queue": Kind("messaging", _queue),
     "rule": Kind("messaging", _rule),

@@ -6,8 +6,7 @@ from constructs import Construct
 from infra import kinds
 from infra.declared import Declared
 from infra.kinds import Site
-
-ALERT_KEY = "alias/privacy-alerts"
+from infra.names import ALERT_KEY
 
 
 class MessagingStack(cdk.Stack):

@@ -13,6 +13,8 @@ from resources.provision import Place
 
 FILE = Path(__file__).parent / "stages.yaml"
 DEFAULT_ACCOUNT, DEFAULT_REGION = "123456789012", "us-east-1"
+HOME = "/opt/privacy-assets"
+"""Where the image has what is no package."""
 BUCKETS = tuple(setting.name for setting in settings.ALL if setting.name.endswith("_BUCKET"))
 
 
@@ -57,6 +59,11 @@ class Stage(BaseModel):
                 f"stages.yaml: variables: {', '.join(unknown)}: no such variable, see docs/settings.md"
             )
         values = {setting.name: self._value(setting) for setting in settings.ALL}
+        values[settings.RUN_ROLES.name] = f"arn:aws:iam::{self.account}:role/privacy-run-"
+        values[settings.SHARDS.name] = "ecs"
+        # The image's own: what is governed is part of a release.
+        values[settings.ESTATE.name] = f"{HOME}/estate.yaml"
+        values[settings.AUDITS.name] = f"{HOME}/audits"
         values.update(self.variables)
         return {name: value for name, value in values.items() if value}
 
@@ -68,9 +75,10 @@ class Stage(BaseModel):
 
     @contextmanager
     def in_environment(self) -> Iterator[None]:
-        """The product's settings are this stage's for the length of the block."""
+        """The product's settings are this stage's for the length of the block, but for the image's files."""
         before = {setting.name: os.environ.pop(setting.name, None) for setting in settings.ALL}
-        os.environ.update(self.environment())
+        files = (settings.ESTATE.name, settings.AUDITS.name)
+        os.environ.update({name: value for name, value in self.environment().items() if name not in files})
         try:
             yield
         finally:

@@ -36,6 +36,7 @@ from resources.dsar_jobs import DsarJobsResource
 from resources.dynamodb import ExportsResource
 from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
+from resources.health import HealthResource
 from resources.iceberg import IcebergResource
 from resources.items import TablesResource
 from resources.ledger import LedgerResource
@@ -56,6 +57,7 @@ from sensors.deletions import deletions_sensor
 from sensors.dsar_requests import dsar_sensors
 from sensors.events import events_sensor
 from sensors.export_complete import export_complete_sensor
+from sensors.health import health_sensor
 from sensors.late_snapshots import late_snapshots_sensor
 from sensors.scan_requests import scan_sensors
 
@@ -120,6 +122,7 @@ def default_resources() -> dict[str, Any]:
         "api_secrets": ApiSecrets.from_settings(),
         "api_state": ApiState.from_settings(),
         "tables": TablesResource(),
+        "health": HealthResource(),
     }
 
 
@@ -164,6 +167,7 @@ def build(
             deletions_sensor(archive),
             events_sensor(ingest),
             late_snapshots_sensor(estate),
+            health_sensor(estate),
             *scan_sensors(estate, scans),
             *dsar_sensors(requests),
         ],

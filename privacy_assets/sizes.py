@@ -19,6 +19,8 @@ SIZES: Mapping[str, Size] = {
     "archive_restore": Size(1024, 4096),
     "ingest_events": Size(1024, 4096),
     "scan_bucket": Size(2048, 8192),
+    "dsar_request": Size(1024, 4096),
+    "dsar_approval": Size(512, 2048),
 }
 """By the job's name; each has a role of its own in the deployment."""
 SHARD = Size(4096, 16384)

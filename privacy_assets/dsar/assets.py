@@ -20,6 +20,7 @@ from privacy_assets.dsar.work import said
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
 from privacy_assets.partitions import REQUESTS
+from privacy_assets.tasks import task_tags
 
 if TYPE_CHECKING:
     from privacy_assets.jobs import AssetJob
@@ -84,12 +85,14 @@ def dsar_jobs() -> "list[AssetJob]":
             answered | dg.AssetSelection.checks_for_assets(names.COMPLETION_KEY),
             description="Works on one request: every store, the answer, its end.",
             executor_def=dg.in_process_executor,
+            tags=task_tags(names.DSAR_REQUEST),
         ),
         dg.define_asset_job(
             names.DSAR_APPROVAL,
             dg.AssetSelection.assets(names.APPROVAL_KEY),
             description="Approves or rejects a request that waits for it; who starts it says who decided.",
             executor_def=dg.in_process_executor,
+            tags=task_tags(names.DSAR_APPROVAL),
         ),
     ]
 

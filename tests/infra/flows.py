@@ -1,0 +1,186 @@
+"""What each part of the deployment does, done for real on local AWS under the part's own name.
+
+Local AWS tells callers apart by their access key id, so each part has its own (its name) while it is at work.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import requests
+from dagster._core.definitions.partitions.context import partition_loading_context
+
+from privacy_assets.archive.names import ARCHIVE_DELETIONS, ARCHIVE_RESTORE
+from privacy_assets.audit.definition import load_audits
+from privacy_assets.definitions import build
+from privacy_assets.estate import Estate
+from privacy_assets.governed import governed_estate, path_of
+from privacy_assets.ingest.names import INGEST_EVENTS
+from privacy_assets.jobs import DAILY_AUDIT, EXPORTS_TAG, NIGHTLY_EXPORTS
+from privacy_assets.partitions import BUCKETS
+from privacy_assets.scan.assets import SCAN_JOB
+from resources import settings
+from resources.provision import Names
+from tests.house import client, yesterday
+
+NOBODY = "nobody"
+"""The key of the test itself: what a person or another system does."""
+
+
+@contextmanager
+def at_work(part: str) -> Iterator[None]:
+    """AWS is called in the name of ``part``."""
+    before = os.environ["AWS_ACCESS_KEY_ID"]
+    os.environ["AWS_ACCESS_KEY_ID"] = part
+    try:
+        yield
+    finally:
+        os.environ["AWS_ACCESS_KEY_ID"] = before
+
+
+class Flows:
+    """The parts at work on one local AWS that holds the default resources."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.estate: Estate = governed_estate()
+        self.names = Names.from_settings()
+        self.definitions = build(self.estate, load_audits(path_of(settings.AUDITS)))
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.cursors: dict[str, str | None] = {}
+
+    # --- the parts
+
+    def tick(self, name: str) -> list[dg.RunRequest]:
+        """One tick of a sensor, in the code location."""
+        sensor = self.definitions.resolve_sensor_def(name)
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursors.get(name),
+            definitions=self.definitions,
+            resources=self.definitions.resources,
+        )
+        # As the daemon does, which resolves the requests' partitions.
+        with at_work("code"), partition_loading_context(dynamic_partitions_store=self.instance):
+            result = sensor.evaluate_tick(context)
+        self.cursors[name] = result.cursor
+        for request in result.dynamic_partitions_requests or []:
+            self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+        return list(result.run_requests or [])
+
+    def run(self, job: str, partition: str | None = None, **arguments: Any) -> dg.ExecuteInProcessResult:
+        """A run of a job, as its task."""
+        tags = {**arguments.pop("tags", {}), **({"dagster/partition": partition} if partition else {})}
+        with at_work(f"run-{job.replace('_', '-')}"):
+            return self.definitions.resolve_job_def(job).execute_in_process(
+                instance=self.instance, tags=tags, **arguments
+            )
+
+    # --- their work
+
+    def night(self) -> None:
+        """Exports, the event, the audits."""
+        table = self.estate.tables[0]
+        lines = [
+            json.dumps(
+                {
+                    "Item": {"log_id": {"S": f"log-{number}"}, "subject_id": {"S": f"subject-{number % 7}"}},
+                    "WriteTime": f"{yesterday()}T12:00:00+00:00",
+                }
+            )
+            for number in range(50)
+        ]
+        self.local("dynamodb/settings", json.dumps({"export_seconds": 0}))
+        self.local("dynamodb/load", "\n".join(lines), table=table.table)
+        day = yesterday().isoformat()
+        self.run(NIGHTLY_EXPORTS, day)
+        requests_ = self.tick("export_complete")
+        assert [request.job_name for request in requests_] == [DAILY_AUDIT]
+        (request,) = requests_
+        self.run(DAILY_AUDIT, day, tags={EXPORTS_TAG: request.tags[EXPORTS_TAG]})
+        self.tick("export_complete")
+
+    def deletions(self) -> None:
+        """Items go, the pipe tells, a run archives, a person has them put back."""
+        table = self.estate.tables[0]
+        dynamodb = client("dynamodb")
+        for number in range(3):
+            dynamodb.put_item(
+                TableName=table.table, Item={"log_id": {"S": f"gone-{number}"}, "subject_id": {"S": "s"}}
+            )
+            dynamodb.delete_item(TableName=table.table, Key={"log_id": {"S": f"gone-{number}"}})
+        self.local("pipes/flush", "")
+        (request,) = self.tick("deletions")
+        self.run(ARCHIVE_DELETIONS, request.partition_key)
+        config = {
+            "ops": {
+                "archive__restored": {
+                    "config": {
+                        "table": table.name,
+                        "deleted_from": f"{yesterday()}T00:00:00Z",
+                        "approved_by": "alex@example.com",
+                        "dry_run": False,
+                    }
+                }
+            }
+        }
+        self.run(ARCHIVE_RESTORE, run_config=config)
+
+    def scan(self) -> None:
+        """A bucket is scanned, and a scan is asked for."""
+        bucket = self.estate.buckets[0].name
+        s3 = client("s3")
+        if bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}:
+            s3.create_bucket(Bucket=bucket)
+        s3.put_object(Bucket=bucket, Key="a.txt", Body=b"nothing to see")
+        s3.put_object(Bucket=bucket, Key="b.csv", Body=b"name,mail\nMaria,maria.garcia@corp-mail.io\n")
+        self.instance.add_dynamic_partitions(BUCKETS.name or "", [bucket])
+        url = client("sqs").get_queue_url(QueueName=self.names.scan_requests)["QueueUrl"]
+        for body in (json.dumps({"bucket": bucket, "job_id": uuid.uuid4().hex}), "{"):
+            client("sqs").send_message(QueueUrl=url, MessageBody=body)
+        requests_ = self.tick("scan_requests")
+        assert requests_
+        self.run(SCAN_JOB, bucket)
+        self.run(SCAN_JOB, bucket)
+
+    def events(self) -> None:
+        """An event that was accepted, and a message that is none."""
+        name = settings.EVENT_QUEUE.value()
+        url = client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+        client("sqs").send_message(QueueUrl=url, MessageBody="no event")
+        assert self.tick("events")
+        self.run(INGEST_EVENTS)
+
+    def every_sensor(self) -> None:
+        """All sensors tick, whether they have anything to do or not."""
+        for sensor in self.definitions.sensors or []:
+            self.tick(sensor.name)
+
+    def all(self) -> None:
+        """Everything, once."""
+        self.night()
+        self.deletions()
+        self.scan()
+        self.events()
+        self.every_sensor()
+
+    # --- local AWS itself
+
+    def local(self, path: str, body: str, **arguments: str) -> None:
+        answer = requests.post(
+            f"{self.endpoint}/_local/{path}", params=arguments, data=body.encode(), timeout=90
+        )
+        assert answer.ok, answer.text
+
+    def record(self) -> None:
+        """From now on calls are recorded."""
+        self.local("calls", "")
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls of all parts."""
+        text = requests.get(f"{self.endpoint}/_local/calls", timeout=60).text
+        return [call for line in text.splitlines() if (call := json.loads(line))["key"] != NOBODY]

@@ -1,0 +1,56 @@
+"""Allowed actions that the recording did not see used, each with its reason. What is not here is a defect.
+
+A key is a pattern of ``part sid action``.
+"""
+
+_LAUNCHER = "EcsRunLauncher and ecs_executor call it; there is no ECS on local AWS to launch on"
+_LOGS = "S3ComputeLogManager writes at a run's end and reads for the log page; recorded runs keep none"
+_API = "the API's own calls (resources/api_secrets.py, api_state.py, queue_sender.py), which no flow makes"
+_AGAIN = (
+    "a record that a pipe could not pass on is read from the stream again: tests/archive/test_archiving.py"
+)
+
+_REQUESTS = "requests of subjects have stores and tests of their own (tests/dsar), which these flows lack"
+
+UNUSED = {
+    "* DeleteFromLake s3:DeleteObjectVersion": "files that only old snapshots name, once they are old",
+    "* ListVersions s3:ListBucketVersions": "as above",
+    "run-dsar-* *": _REQUESTS,
+    "code ListenToRequests sqs:*": _REQUESTS,
+    "code RefuseRequests sqs:*": _REQUESTS,
+    "code Requests dynamodb:*": _REQUESTS,
+    "code OpenRequests dynamodb:*": _REQUESTS,
+    "code RequestKey kms:*": _REQUESTS,
+    "code *Ledger dynamodb:*": _REQUESTS,
+    "code *Evidence s3:*": _REQUESTS,
+    "code Sign kms:*": _REQUESTS,
+    "* rds-db:connect": "signed by the process itself: no call of AWS; the database asks IAM",
+    "* Launcher ecs:DescribeTaskDefinition": _LAUNCHER,
+    "* StartTasks ecs:RunTask": _LAUNCHER,
+    "* TagTasks ecs:TagResource": _LAUNCHER,
+    "* LookAtTasks ecs:DescribeTasks": _LAUNCHER,
+    "* LookAtNetwork ec2:DescribeNetworkInterfaces": _LAUNCHER,
+    "* GiveRoles iam:PassRole": _LAUNCHER,
+    "* TaskLogs logs:GetLogEvents": "the launcher quotes the log of a task that died",
+    "* StopTasks ecs:*": "a run is cancelled, from the web page or by run monitoring",
+    "* WriteLogs s3:PutObject": _LOGS,
+    "* ReadLogs s3:GetObject": _LOGS,
+    "* ListLogs s3:ListBucket": _LOGS,
+    "api *": _API,
+    "* s3:AbortMultipartUpload": "only of an upload that fails half-way",
+    "* Query athena:StopQueryExecution": "a query that outlives its deadline",
+    "* DeleteFromLake s3:DeleteObject": "orphans of failed attempts, a day after they were written",
+    "code LookAtExports dynamodb:DescribeExport": "an export whose event did not come within two minutes",
+    "code ListExports dynamodb:ListExports": "as above",
+    "code ScanJobs dynamodb:*": "a scan that failed closes its job (sensor scan_failures)",
+    "* Take sqs:ChangeMessageVisibility": "messages of a run that ends before it has archived them",
+    "* Take sqs:GetQueueUrl": "looked up once a process, before the recording began",
+    "* Refuse sqs:*": "malformed messages and objects that failed three times",
+    "* Archive s3:*": "a deletion that came twice or late: versions are compared, and pruned",
+    "* ListArchive s3:*": "as above, and to be told that an object is not there",
+    "* ListLake s3:ListBucket": "to be told that an object is missing, not that it is forbidden",
+    "* ReadAgain dynamodb:*": _AGAIN,
+    "* ReadMetrics cloudwatch:GetMetricStatistics": "the check of pipes, while dead letters wait",
+    "run-archive-restore PutBack dynamodb:GetItem": "an item that is there already is compared",
+    "run-archive-restore ReadCatalog *": "tables are looked up once a process",
+}
