@@ -34,6 +34,7 @@ from privacy_assets.audit.results import (
 )
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
+from privacy_assets.markdown import escaped
 from privacy_assets.partitions import daily, snapshot_date
 from privacy_assets.snapshot import names
 from privacy_assets.snapshot.survey import kept_counts
@@ -296,7 +297,7 @@ def preview(run: AuditRun) -> str:
         return "No violations."
     lines = ["| no. | " + " | ".join(COLUMNS) + " |", "|---:" + "|---" * len(COLUMNS) + "|"]
     lines += [
-        f"| {number} | {_cell(row.subject)} | {_cell(row.row_key)} | {_cell(row.reason)} |"
+        f"| {number} | {escaped(row.subject)} | {escaped(row.row_key)} | {escaped(row.reason)} |"
         for number, row in enumerate(run.sample, 1)
     ]
     if run.violations > len(run.sample):
@@ -305,11 +306,6 @@ def preview(run: AuditRun) -> str:
         lines += ["", "In full, in the order of the numbers:"]
     lines += ["", f"```sql\n{report.rows_query(run)}\n```"]
     return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    """Text that Markdown shows as it is: what it could take for markup is escaped."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", " ".join(text.split()))
 
 
 def _report_spec(audits: Sequence[Audit]) -> dg.AssetSpec:
