@@ -198,10 +198,10 @@ def _latest(held: rows.Day) -> str:
     """The latest deletions, their keys masked."""
     if not held.latest:
         return "None."
-    lines = ["| deleted at (UTC) | table | key | deleted by | bytes |", "|---|---|---|---|--:|"]
+    lines = ["| at (UTC) | table | key | by | bytes |", "|---|---|---|---|--:|"]
     for moment, noun, *key, cause, size in held.latest:
         shown = ", ".join(escaped(mask(part)) for part in key if part is not None)
-        lines.append(f"| {moment:%Y-%m-%d %H:%M:%S} | {noun} | {shown} | {cause} | {size:,} |")
+        lines.append(f"| {moment:%H:%M:%S} | {noun} | {shown} | {cause} | {size:,} |")
     return "\n".join(lines)
 
 
