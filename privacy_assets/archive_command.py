@@ -278,7 +278,8 @@ def _report(path: Path | None, mode: str) -> Iterator[Any]:
 def _bar() -> Progress:
     """On stderr, and only for a person."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 class FileProgress:

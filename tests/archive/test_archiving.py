@@ -177,14 +177,27 @@ def test_a_record_that_no_writer_could_store_is_buried_and_holds_up_no_other(arc
 def test_large_records_are_read_from_streams_some_at_a_time(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Singly:
+        """The queues, but for the pipe's dead letters, which come one at a time."""
+
+        def __init__(self) -> None:
+            self.held: list[Any] = []
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(archive.queue, name)
+
+        def receive_from_pipe(self) -> list[Any]:
+            self.held = self.held or archive.queue.receive_from_pipe()
+            return [self.held.pop()] if self.held else []
+
     monkeypatch.setattr("privacy_assets.archive.archiving.BITE_POINTERS", 2)
     large = [event(f"large {n}", many={"L": [{"N": "1"}] * 190_000}) for n in range(5)]
     archive.put_and_delete(*large)
     archive.flush()
     assert archive.waiting()["pipe_dead_letters"] == 5
-    done = archive.drain()
-    assert (done.archived, done.reread) == (5, 5)
-    assert done.bites > 1
+    done = archive.drain(queue=Singly())
+    assert done.archived == 5
+    assert done.bites >= 3
     archive.is_whole(5)
 
 
