@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="which of api, archive, bucket, dsar, erasure, ingest, ledger, nightly, scan, sensor, sqs; all if none",
+        help="some of api, archive, bucket, dsar, erasure, ingest, ledger, nightly, scan, sensor and sqs; "
+        "all if none is named",
     )
     parser.add_argument(
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
