@@ -1,9 +1,10 @@
 """``privacy-assets archive``: what was deleted, one record whole, back into a table, dead letters again."""
 
+import getpass
 import json
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +125,8 @@ def restore(
     target = TablesResource().table(target_name(estate, table, to_table, overwrite=options.overwrite))
     restorer = Restorer(table=table, store=_iceberg(), source=_objects(), target=target, erasures=_erasures())
     progress = FileProgress(progress_file) if progress_file and not options.dry_run else None
+    log = _recorder(table, target.name, options)
+    log("begun", {})  # nothing is restored that the ledger doesn't know of
     with _report(report_file) as tell, _bar() as bar:
         task = bar.add_task("looking" if options.dry_run else "restoring", total=None)
 
@@ -131,6 +134,7 @@ def restore(
             bar.update(task, completed=sum(report.counts.values()))
 
         report = restorer.run(selection, options, tell=tell, advance=advance, progress=progress)
+    log("completed", report.counts)
     if as_json:
         _print_json({"table": target.name, "dry_run": options.dry_run, **report.document()})
     else:
@@ -218,6 +222,24 @@ def _erasures() -> Any:
     from resources.erasures import ErasuresResource
 
     return ErasuresResource(table=settings.ERASURE_TABLE.value(), key_id=settings.ARCHIVE_KEY.value())
+
+
+def _recorder(table: Table, target: str, options: Options) -> Callable[[str, Mapping[str, int]], None]:
+    """Logs what a restore does, unless it is a dry run; the actor is who is logged in, masked."""
+    stream = f"restore-{uuid.uuid4()}"
+
+    def log(act: str, counts: Mapping[str, int]) -> None:
+        from privacy_assets.ledger import Event, record
+        from privacy_assets.ledger_command import own_ledger
+        from privacy_assets.masking import mask
+
+        if not options.dry_run:
+            details = {"table": table.name, "to_table": target, "overwrite": options.overwrite}
+            who = f"command:{mask(getpass.getuser())}"
+            event = Event(f"restore.{act}", who, stream=stream, counts=dict(counts), details=details)
+            record(own_ledger(), event, once=f"{stream}/{act}")
+
+    return log
 
 
 def _document(row: Archived) -> dict[str, Any]:

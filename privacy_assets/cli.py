@@ -22,6 +22,7 @@ from typer.core import TyperCommand
 from privacy_assets.dsar_command import dsar_app
 from privacy_assets.errors import Stopped, UserError
 from privacy_assets.events_command import app as events_app
+from privacy_assets.ledger_command import app as ledger_app
 
 DEBUG = "PRIVACY_ASSETS_DEBUG"
 _OPTION = re.compile(r"--?[a-z][a-z-]*(=[^\n]*)?")
@@ -48,6 +49,7 @@ archive_app = typer.Typer(
 app.add_typer(archive_app, name="archive")
 app.add_typer(dsar_app, name="dsar")
 app.add_typer(events_app, name="events")
+app.add_typer(ledger_app, name="ledger")
 
 
 class _Form(StrEnum):

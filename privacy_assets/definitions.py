@@ -18,6 +18,7 @@ from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
 from privacy_assets.ingest.assets import ingest_assets
 from privacy_assets.jobs import archive_job, ingest_job, restore_job, snapshot_jobs
+from privacy_assets.ledger.assets import ledger_assets, ledger_job
 from privacy_assets.scan.assets import scan_assets, scan_job
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
@@ -40,6 +41,7 @@ from resources.sns import AlertResource
 from resources.sqs import QueueResource
 from resources.streams import StreamsResource
 from resources.subjects import SubjectsResource
+from schedules.daily_checkpoint import daily_checkpoint_schedule
 from schedules.hourly_events import hourly_events_schedule
 from schedules.nightly_exports import nightly_exports_schedule
 from schedules.nightly_scans import nightly_scans_schedule
@@ -119,7 +121,7 @@ def build(
 ) -> dg.Definitions:
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
-    archive, scans, ingest = archive_job(), scan_job(), ingest_job()
+    archive, scans, ingest, checkpoint = archive_job(), scan_job(), ingest_job(), ledger_job()
     scanned, scan_checks = scan_assets(estate)
     requests, approvals = dsar_jobs()
     return dg.Definitions(
@@ -130,16 +132,18 @@ def build(
                 *archive_assets(estate),
                 restored_asset(estate),
                 *ingest_assets(),
+                *ledger_assets(estate),
                 *scanned,
                 *dsar_assets(estate),
             ]
         ),
         asset_checks=[*scan_checks, *dsar_checks()],
-        jobs=[exports, audit, archive, ingest, restore_job(), scans, requests, approvals],
+        jobs=[exports, audit, archive, ingest, restore_job(), scans, requests, approvals, checkpoint],
         schedules=[
             nightly_exports_schedule(exports),
             nightly_scans_schedule(estate, scans),
             hourly_events_schedule(ingest),
+            daily_checkpoint_schedule(checkpoint),
         ],
         sensors=[
             export_complete_sensor(estate, exports, audit),

@@ -16,6 +16,7 @@ import yaml
 from privacy_assets.definitions import build
 from privacy_assets.estate import Estate, load_estate
 from privacy_assets.governed import table_shapes
+from resources import provision_ledger
 from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
@@ -28,7 +29,7 @@ from resources.erasures import ErasuresResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.ledger import LedgerResource
-from resources.provision import Names, provision
+from resources.provision import KINDS, Names, Place, provision
 from resources.provision_archive import ArchiveNames
 from resources.provision_dsar import DsarNames
 from resources.provision_ingest import IngestNames
@@ -103,6 +104,15 @@ def dsar_names(unique: str) -> DsarNames:
         dead_letters=f"dsar-dead-{unique}",
         topic=f"requests-{unique}",
     )
+
+
+def new_ledger(unique: str) -> LedgerResource:
+    """A ledger alone, for a test that needs no house."""
+    names = ledger_names(unique)
+    kinds = {**KINDS, **provision_ledger.kinds()}
+    for resource in provision_ledger.shapes(names, Place.live()):
+        kinds[resource.kind].create(resource.name, resource.shape)
+    return ledger_resource(names)
 
 
 @dataclass

@@ -67,6 +67,7 @@ def test_dg_checks_the_definitions() -> None:
         "dsar_approval",
         "dsar_request",
         "ingest_events",
+        "ledger_checkpoint",
         "nightly_exports",
         "scan_bucket",
     }

@@ -6,7 +6,7 @@ that the config names. ``privacy-assets archive restore --request`` writes it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -25,11 +25,15 @@ from privacy_assets.archive.restore import (
 )
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate, Table
+from privacy_assets.ledger import record
+from privacy_assets.masking import mask
+from privacy_assets.recording import event, name
 from privacy_assets.snapshot import names as snapshot_names
 from resources.archive import ArchiveResource
 from resources.erasures import ErasuresResource
 from resources.iceberg import IcebergResource
 from resources.items import NoSuchTable, TablesResource
+from resources.ledger import LedgerResource
 from resources.s3 import LakeResource
 
 
@@ -71,11 +75,28 @@ def restored_asset(estate: Estate) -> dg.AssetsDefinition:
         erasures: ErasuresResource,
         tables: TablesResource,
         lake: LakeResource,
+        ledger: LedgerResource,
     ) -> dg.MaterializeResult[Any]:
+        def log(act: str, **fields: Any) -> None:
+            if not config.dry_run:
+                details = {
+                    "table": config.table,
+                    "to_table": config.to_table or config.table,
+                    "overwrite": config.overwrite,
+                }
+                stream, actor = context.run.root_run_id or context.run.run_id, mask(config.approved_by)
+                done = event(
+                    context, estate, f"restore.{act}", actor=actor, stream=stream, details=details, **fields
+                )
+                record(ledger, done, once=name(context, act))
+
         try:
-            report = _restore(context, estate, config, archive, iceberg, erasures, tables, lake)
+            report = _restore(
+                context, estate, config, archive, iceberg, erasures, tables, lake, lambda: log("begun")
+            )
         except (UserError, NoSuchTable) as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
+        log("completed", counts=dict(report.counts))
         return dg.MaterializeResult(
             metadata={
                 **report.document(),
@@ -98,6 +119,7 @@ def _restore(
     erasures: ErasuresResource,
     tables: TablesResource,
     lake: LakeResource,
+    begin: Callable[[], None],
 ) -> Report:
     if not config.dry_run and not config.approved_by:
         raise UserError("approved_by: expected who approved the restore, or dry_run")
@@ -130,6 +152,7 @@ def _restore(
     def tell(outcome: Outcome) -> None:
         lines.append(json.dumps({"keys": json.loads(outcome.keys), **said(outcome)}))
 
+    begin()  # nothing is restored that the ledger doesn't know of
     report = restorer.run(
         selection,
         options,

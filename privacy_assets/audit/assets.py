@@ -6,6 +6,7 @@ step's last work: an audit that can't be run fails the step, but not before the 
 day is reported. (A step of its own would be skipped: Dagster runs none whose dependencies aren't all there.)
 """
 
+import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -34,12 +35,16 @@ from privacy_assets.audit.results import (
 )
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
+from privacy_assets.ledger import Event
+from privacy_assets.ledger import record as log
 from privacy_assets.partitions import daily, snapshot_date
+from privacy_assets.recording import event, name
 from privacy_assets.snapshot import names
 from privacy_assets.snapshot.survey import kept_counts
 from resources.athena import AthenaQueryFailed, AthenaResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
+from resources.ledger import LedgerResource
 from resources.s3 import LakeResource
 
 GROUP = "audit"
@@ -94,6 +99,7 @@ def _audits(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
         glue: GlueResource,
         iceberg: IcebergResource,
         lake: LakeResource,
+        ledger: LedgerResource,
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         day = snapshot_date(context)
         keys = context.selected_asset_keys
@@ -103,14 +109,79 @@ def _audits(estate: Estate, audits: Sequence[Audit]) -> dg.AssetsDefinition:
             outcome = _run(athena, glue, lake, estate, chosen, day)
             failures = outcome.failures
             runs = record(iceberg, day, outcome.findings, failures)
+            log(ledger, *_events(context, estate, day, runs, failures), once=name(context, "audits"))
             checked = {key.asset_key for key in context.selected_asset_check_keys}
             yield from _results(by_key, checked, runs, failures, lake)
         if DAILY_REPORT in keys:
-            yield _report(estate, audits, day, glue, iceberg, lake)
+            made = _report(estate, audits, day, glue, iceberg, lake)
+            log(ledger, _reported(context, estate, day, made), once=name(context, "report"))
+            yield made
         if failures:
             raise _failure(day, failures, len(chosen) - len(failures))
 
     return audits_of_the_day
+
+
+def _events(
+    context: dg.AssetExecutionContext,
+    estate: Estate,
+    day: date,
+    runs: Sequence[AuditRun],
+    failures: Sequence[Failed],
+) -> Iterator[Event]:
+    """The exports that were audited, and each audit's outcome: a night is one batch of the ledger."""
+    common = {"stream": f"audit-{day.isoformat()}"}
+    for source in sorted({source for run in runs for source in run.sources}, key=lambda each: each.table):
+        yield event(
+            context,
+            estate,
+            "export.audited",
+            counts={"items": source.item_count},
+            details={
+                "table": source.table,
+                "snapshot_date": day.isoformat(),
+                "export_id": source.export_id,
+                "export_time": source.export_time.isoformat(),
+            },
+            **common,
+        )
+    for run in runs:
+        yield event(
+            context,
+            estate,
+            "audit.recorded",
+            counts={
+                "violations": run.violations,
+                "threshold": run.threshold,
+                "values_not_read": run.unread_values,
+            },
+            artefacts={"sql": run.sql_sha256},
+            details={
+                "audit_id": run.audit_id,
+                "snapshot_date": day.isoformat(),
+                "status": report.status(run).value,
+                "query_id": run.query_id,
+            },
+            **common,
+        )
+    for failed in failures:
+        details = {"audit_id": failed.audit.id, "snapshot_date": day.isoformat()}
+        yield event(context, estate, "audit.failed", details=details, **common)
+
+
+def _reported(
+    context: dg.AssetExecutionContext, estate: Estate, day: date, made: dg.MaterializeResult[Any]
+) -> Event:
+    said: Mapping[str, Any] = made.metadata or {}
+    return event(
+        context,
+        estate,
+        "report.written",
+        stream=f"audit-{day.isoformat()}",
+        counts={"violations": said["violations"]},
+        artefacts=said["sha256"].value,
+        details={"verdict": said["verdict"], "snapshot_date": day.isoformat()},
+    )
 
 
 def _run(
@@ -347,9 +418,17 @@ def _report(
     now = [found for table in sorted(estate.nouns) if (found := _snapshot(glue, estate, table, day))]
     made = report.build(day, audits, runs, now, read_failures(iceberg, days))
     folder = f"reports/snapshot_date={day.isoformat()}/"
-    html = lake.write(f"{folder}report.html", page.render(made).encode(), "text/html; charset=utf-8")
-    document = lake.write(f"{folder}report.json", report.document(made).encode(), "application/json")
-    return dg.MaterializeResult(asset_key=DAILY_REPORT, metadata=_report_metadata(made, lake, html, document))
+    shown, said = page.render(made).encode(), report.document(made).encode()
+    html = lake.write(f"{folder}report.html", shown, "text/html; charset=utf-8")
+    document = lake.write(f"{folder}report.json", said, "application/json")
+    hashes = {"html": hashlib.sha256(shown).hexdigest(), "json": hashlib.sha256(said).hexdigest()}
+    return dg.MaterializeResult(
+        asset_key=DAILY_REPORT,
+        metadata={
+            **_report_metadata(made, lake, html, document),
+            "sha256": dg.MetadataValue.json(hashes),
+        },
+    )
 
 
 def _report_metadata(made: report.Report, lake: LakeResource, html: str, document: str) -> Mapping[str, Any]:

@@ -189,13 +189,9 @@ class Log:
         self._full |= full
         return found
 
-    def _head(self) -> Head | None:
-        found = self._store.head()
-        return None if found is None else Head(**found)
-
     def _catch_up(self) -> None:
         """Bring the edge to the head. Raises LedgerDamaged."""
-        head = self._head()
+        head = self.head()
         if head is None:
             if self._edge.size or self.checkpoint() is not None:
                 raise LedgerDamaged("the table has no head, but there is a checkpoint")
@@ -227,7 +223,7 @@ class Log:
             if edge.root() != found.root:
                 raise LedgerDamaged(f"the tiles of {published:,} entries do not make the checkpoint's root")
         if published > head.size:  # it has moved since we looked, or else the table is an old one
-            head = self._head() or head
+            head = self.head() or head
         if not head.start <= published <= head.size:
             raise LedgerDamaged(
                 f"the table has entries {head.start:,} to {head.size:,}, the checkpoint {published:,}: one "
@@ -253,6 +249,11 @@ class Log:
         self._tag, self._published, self._since, self._full = tag, size, [], {}
 
     # --- reading
+
+    def head(self) -> Head | None:
+        """What is committed, published or not; None for a log without entries."""
+        found = self._store.head()
+        return None if found is None else Head(**found)
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint as it is published; None for a log without entries."""

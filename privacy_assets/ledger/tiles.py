@@ -187,6 +187,7 @@ class Reader:
         self.size = size
         self._read = read
         self._tiles: dict[str, list[bytes]] = {}
+        self._nodes: dict[tuple[int, int], bytes] = {}
 
     def entry(self, index: int) -> bytes:
         """One entry as it was appended. Raises IndexError."""
@@ -202,12 +203,17 @@ class Reader:
         if count & (count - 1):  # the ragged right edge: whole subtrees, each half of the one before at most
             middle = start + (1 << (count.bit_length() - 1))
             return merkle.node_hash(self.subtree(start, middle), self.subtree(middle, end))
+        if (start, end) in self._nodes:
+            return self._nodes[start, end]
         level = (count.bit_length() - 1) // 8
         first, last = start >> (8 * level), end >> (8 * level)
         number = first // WIDTH
         width = min(WIDTH, (self.size >> (8 * level)) - number * WIDTH)
         tile = self._held(level, number, width, split)
-        return merkle.root(tile[first - number * WIDTH : last - number * WIDTH])
+        found = merkle.root(tile[first - number * WIDTH : last - number * WIDTH])
+        if level:  # few of them, and in nearly every path
+            self._nodes[start, end] = found
+        return found
 
     def _held(
         self, level: int | str, index: int, width: int, parse: Callable[[bytes], list[bytes]]

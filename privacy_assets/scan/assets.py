@@ -5,6 +5,7 @@ everything visible in one commit a table. A shard puts what it has done into the
 runs after a kill goes on from there.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -20,7 +21,9 @@ import pyarrow.parquet as pq
 
 from privacy_assets.estate import Bucket, Estate
 from privacy_assets.governed import path_of
+from privacy_assets.ledger import record
 from privacy_assets.partitions import BUCKETS
+from privacy_assets.recording import event
 from privacy_assets.scan import commit as committing
 from privacy_assets.scan import inventory, page, risk
 from privacy_assets.scan.objects import State
@@ -38,6 +41,7 @@ from privacy_assets.tasks import shard_executor, task_tags
 from resources import settings
 from resources.buckets import BucketsResource, ObjectUnreadable
 from resources.iceberg import IcebergResource
+from resources.ledger import LedgerResource
 from resources.s3 import LakeObject, LakeResource
 from resources.scan_jobs import PROCESSING, QUEUED, SUCCEEDED, ScanJobsResource
 from resources.sns import AlertResource
@@ -197,6 +201,7 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
         lake: LakeResource,
         scan_jobs: ScanJobsResource,
         alerts: AlertResource,
+        ledger: LedgerResource,
     ) -> Iterator[dg.Output[None]]:
         bucket, job_id = context.partition_key, _job_id(context)
         where, rules, now = governed(estate, bucket), _rules().rules, datetime.now(UTC)
@@ -235,9 +240,27 @@ def _scan(estate: Estate) -> dg.AssetsDefinition:
             iceberg.read(OBJECTS, where=only),
             iceberg.read(FINDINGS, risk.COLUMNS, only),
         )
+        document = risk.document(summary).encode()
+        done = event(
+            context,
+            estate,
+            "scan.completed",
+            stream=job_id,
+            counts={
+                "objects": summary.objects,
+                "bytes": summary.bytes,
+                "open_findings": summary.open,
+                "new_findings": summary.new,
+                "closed_findings": summary.closed,
+                **{f"objects_{state}": number for state, number in summary.states.items()},
+            },
+            artefacts={"summary": hashlib.sha256(document).hexdigest()},
+            details={"bucket": bucket, "rules": rules.text},
+        )
+        record(ledger, done, once=f"scan/{job_id}/{job['attempt']}")
         lake.write(
             f"{folder(bucket)}scans/{now:%Y-%m-%dT%H-%M-%SZ}-{job_id}.json",
-            risk.document(summary).encode(),
+            document,
             "application/json",
         )
         lake.delete(part.key for part in parts)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from privacy_assets.cli import run
+from privacy_assets.ledger import open_log
 from tests.archive.conftest import Archive
 from tests.house import event
 
@@ -27,6 +28,9 @@ def shell(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "DELETION_DEAD_LETTER_QUEUE": archive.names.dead_letters,
         "PIPE_DEAD_LETTER_QUEUE": archive.names.pipe_dead_letters,
         "ERASURE_TABLE": archive.names.erasures,
+        "EVIDENCE_BUCKET": archive.house.ledger.bucket,
+        "LEDGER_TABLE": archive.house.ledger.table,
+        "LEDGER_KEY": archive.house.ledger.key,
     }.items():
         monkeypatch.setenv(f"PRIVACY_ASSETS_{name}", value)
     archive.put_and_delete(event("a", "jane"), event("b", "john"))
@@ -56,6 +60,13 @@ def test_list_show_and_restore(shell: Archive, capsys: pytest.CaptureFixture[str
     assert {json.loads(line)["status"] for line in report.read_text().splitlines()} == {"restored"}
     assert not (tmp_path / "progress").exists()
     assert len(shell.dynamodb.scan(TableName=shell.table)["Items"]) == 2
+    log = open_log(shell.house.ledger)
+    head = log.checkpoint()
+    assert head is not None
+    begun, completed = log.read(range(head.size))  # the dry run is not there
+    assert (begun.event.kind, completed.event.kind) == ("restore.begun", "restore.completed")
+    assert completed.event.counts == {"restored": 2}
+    assert b"jane" not in begun.leaf + completed.leaf
 
 
 def test_keys_of_a_file_and_an_exit_code_for_what_is_missing(

@@ -22,6 +22,7 @@ from privacy_assets.archive.restore import (
     parse_time,
 )
 from privacy_assets.errors import UserError
+from privacy_assets.ledger import open_log
 from resources.items import TableItems
 from tests.archive.conftest import Archive
 from tests.house import event
@@ -277,6 +278,10 @@ def test_dagster_restores_what_somebody_approved(archive: Archive) -> None:
     assert [item["log_id"]["S"] for item in items(archive)] == ["a"]
     (line,) = lake.read(f"restores/{done.run_id}/report.jsonl").splitlines()
     assert json.loads(line)["status"] == "restored"
+    logged = open_log(archive.house.ledger).entries(done.run_id)
+    assert [entry.event.kind for entry in logged] == ["restore.begun", "restore.completed"]
+    assert logged[1].event.counts == {"restored": 1}
+    assert b"jane" not in logged[0].leaf + logged[1].leaf
 
 
 @pytest.mark.parametrize(

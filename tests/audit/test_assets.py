@@ -1,5 +1,6 @@
 """The audits as assets: run by Athena on a snapshot, kept in Iceberg, told to Dagster, reported."""
 
+import hashlib
 import io
 import json
 import urllib.request
@@ -20,11 +21,13 @@ from privacy_assets.audit.definition import load_audits
 from privacy_assets.audit.results import RESULTS, RUNS
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
+from privacy_assets.ledger import Entry, open_log
 from privacy_assets.masking import mask
 from resources.athena import AthenaResource
 from resources.glue import GlueResource
 from resources.iceberg import IcebergResource
 from resources.s3 import LakeResource
+from tests.house import new_ledger
 
 DAY = "2026-01-31"
 KEYS = [("snapshot_date", "date")]
@@ -88,6 +91,7 @@ class House:
         self.glue = GlueResource(database=f"db_{self.name}")
         self.athena = AthenaResource(workgroup=f"wg-{self.name}", database=f"db_{self.name}")
         self.iceberg = IcebergResource(database=f"db_{self.name}", bucket=self.lake.bucket)
+        self.ledger = new_ledger(self.name)
         boto3.client("s3").create_bucket(Bucket=self.lake.bucket)
         boto3.client("glue").create_database(DatabaseInput={"Name": self.glue.database})
         output = {
@@ -140,6 +144,7 @@ class House:
                 "glue": self.glue,
                 "athena": self.athena,
                 "iceberg": self.iceberg,
+                "ledger": self.ledger,
             },
             raise_on_error=False,
         )
@@ -147,6 +152,9 @@ class House:
     def kept(self) -> list[tuple[str, str, str]]:
         rows = self.iceberg.read(RESULTS).to_pylist()
         return sorted((row["audit_id"], row["export_id"], row["row_key"]) for row in rows)
+
+    def logged(self) -> list[Entry]:
+        return open_log(self.ledger).entries(f"audit-{DAY}")
 
     def keys(self, prefix: str) -> list[str]:
         return [item.key for item in self.lake.list(prefix)]
@@ -217,6 +225,35 @@ def test_a_day_is_audited_and_reported(house: House) -> None:
     assert house.keys(f"audits/a.all/snapshot_date={DAY}/")[0].endswith(f"{said['athena_query_id']}.csv")
 
 
+def test_a_night_is_logged(house: House) -> None:
+    house.snapshot(30)
+    result = house.materialize()
+    first = house.logged()
+    assert [entry.event.kind for entry in first] == [
+        "export.audited",
+        *["audit.recorded"] * 3,
+        "report.written",
+    ]
+    assert {entry.event.run_id for entry in first} == {result.run_id}
+    exported, audited, *_, reported = (entry.event for entry in first)
+    assert (exported.counts, exported.details["export_id"]) == ({"items": 30}, "e1")
+    assert audited.counts == {"violations": 30, "threshold": 0, "values_not_read": 0}
+    assert audited.artefacts == {"sql": load_audits(house.folder)[0].sha256}
+    assert audited.details["status"] == "violated"
+    page = house.lake.read(f"reports/snapshot_date={DAY}/report.html")
+    assert reported.artefacts["html"] == hashlib.sha256(page).hexdigest()
+    house.materialize(ASSETS["a.all"])
+    assert len(house.logged()) == 7
+
+
+def test_an_audit_that_can_not_be_logged_is_not_told_as_done(house: House) -> None:
+    house.snapshot(1)
+    boto3.client("dynamodb").delete_table(TableName=house.ledger.table)
+    result = house.materialize()
+    assert not result.success
+    assert not result.get_asset_materialization_events()
+
+
 def test_no_value_of_a_subject_is_told(house: House) -> None:
     house.snapshot(3)
     house.write(
@@ -233,6 +270,8 @@ def test_no_value_of_a_subject_is_told(house: House) -> None:
         str(entry) for run in house.instance.get_runs() for entry in house.instance.all_logs(run.run_id)
     ) + "".join(house.lake.read(key).decode() for key in house.keys("reports/"))
     assert len(house.keys("reports/")) == 2
+    told += "".join(entry.leaf.decode() for entry in house.logged())
+    assert "audit.failed" in told
     assert "a.broken" in told
     assert [value for value in PLANTED if value in told] == []
 

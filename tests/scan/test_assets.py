@@ -13,6 +13,7 @@ import requests
 from stdnum import luhn
 
 from privacy_assets.cli import run
+from privacy_assets.ledger import open_log
 from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan import assets, work
 from privacy_assets.scan.assets import FINDINGS_KEY, JOB_TAG, OBJECTS_KEY, RISK_KEY, SCAN_JOB
@@ -132,9 +133,13 @@ def test_each_object_has_one_state_and_each_finding_its_place(scans: Scans) -> N
 
 def test_no_value_is_anywhere_but_in_its_object(scans: Scans) -> None:
     scans.put("a.txt", f"ssn={SSN} card {CARD} {EMAIL}\n")
-    result = scans.scan()
+    result = scans.scan("job")
     lake = scans.house.lake
     stored = b"".join(lake.read(item.key) for item in lake.list("scan/"))
+    (logged,) = open_log(scans.house.ledger).entries("job")
+    assert logged.event.kind == "scan.completed"
+    assert (logged.event.counts["objects"], logged.event.counts["open_findings"]) == (1, 3)
+    stored += logged.leaf
     events = "".join(str(event) for event in result.all_events)
     rows = json.dumps([list(map(str, row.values())) for row in scans.findings("*")])
     for value in (SSN, CARD, EMAIL):
