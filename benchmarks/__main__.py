@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="which of archive, bucket, ingest, ledger, nightly, scan, sensor, sqs; all if none is named",
+        help="which of them, such as scan; a wrong name lists them; all if none is named",
     )
     parser.add_argument(
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
@@ -48,7 +48,7 @@ def main() -> None:
 
 def benchmarks(sizes: tuple[int, int]) -> dict[str, Callable[[], dict[str, Any]]]:
     """The benchmarks by name; each prints its table and answers its figures."""
-    from benchmarks import archive, bucket, ingest, ledger, nightly, scan, sensor, sqs
+    from benchmarks import archive, bucket, erasure, ingest, ledger, nightly, scan, sensor, sqs
 
     return {
         "archive": lambda: archive.main(sizes),
@@ -57,6 +57,7 @@ def benchmarks(sizes: tuple[int, int]) -> dict[str, Callable[[], dict[str, Any]]
         "scan": lambda: scan.main(8 if sizes == QUICK else 64),
         "bucket": lambda: bucket.main(quick=sizes == QUICK),
         "ledger": lambda: ledger.main(quick=sizes == QUICK),
+        "erasure": lambda: erasure.main(20 if sizes == QUICK else 1_000),
         "sensor": sensor.main,
         "sqs": sqs.main,
     }
