@@ -26,8 +26,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="some of api, archive, bucket, dsar, erasure, ingest, ledger, nightly, scan, sensor and sqs; "
-        "all if none is named",
+        help="which of them, such as scan; a wrong name lists them; all if none is named",
     )
     parser.add_argument(
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
