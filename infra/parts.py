@@ -379,6 +379,7 @@ def _daily_audit(may: May) -> list[Statement]:
     tables = [may.arn("dynamodb", f"table/{table}") for table in may.governed]
     return [
         *may.exports_of(),
+        *may.ledger(),
         Statement("Tables", ["dynamodb:DescribeTable"], tables),
         Statement("Crawl", ["glue:GetCrawler", "glue:StartCrawler"], crawlers),
         *may.catalog(writes=True, partitions=True),
@@ -436,6 +437,7 @@ def _archive_restore(may: May) -> list[Statement]:
     archive = f"arn:aws:s3:::{names.bucket}"
     tables = [may.arn("dynamodb", f"table/{table}") for table in may.governed]
     return [
+        *may.ledger(),
         *may.catalog(),
         *may.list_lake(),
         *may.read_lake("iceberg/", "restores/"),
@@ -463,6 +465,7 @@ def _scan_bucket(may: May) -> list[Statement]:
     buckets = [f"arn:aws:s3:::{bucket}" for bucket in may.declared.buckets_read]
     return [
         *may.iceberg(),
+        *may.ledger(),
         *may.read_lake("scan/"),
         *may.write_lake("scan/"),
         *may.delete_lake("scan/"),
@@ -581,6 +584,7 @@ JOBS: Mapping[str, Callable[[May], list[Statement]]] = {
     "archive_restore": _archive_restore,
     "scan_bucket": _scan_bucket,
     "ingest_events": _ingest_events,
+    "ledger_checkpoint": May.ledger,
     "dsar_request": _dsar_request,
     "dsar_approval": _dsar_approval,
 }

@@ -9,23 +9,19 @@ from typing import Any
 
 import dagster as dg
 
-from privacy_assets.api.rotation_job import rotation_job
 from privacy_assets.archive.assets import archive_assets
 from privacy_assets.archive.restore_assets import restored_asset
 from privacy_assets.audit.assets import audit_assets
 from privacy_assets.audit.definition import Audit, load_audits
 from privacy_assets.dsar.assets import dsar_assets, dsar_checks, dsar_jobs
-from privacy_assets.dsar.stores.build import check as check_stores
 from privacy_assets.estate import Estate
-from privacy_assets.governed import estate_folder, governed_estate, path_of
+from privacy_assets.governed import governed_estate, path_of
 from privacy_assets.ingest.assets import ingest_assets
 from privacy_assets.jobs import archive_job, ingest_job, restore_job, snapshot_jobs
 from privacy_assets.ledger.assets import ledger_assets, ledger_job
 from privacy_assets.scan.assets import scan_assets, scan_job
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
-from resources.api_secrets import ApiSecrets
-from resources.api_state import ApiState
 from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
@@ -50,7 +46,6 @@ from schedules.daily_checkpoint import daily_checkpoint_schedule
 from schedules.hourly_events import hourly_events_schedule
 from schedules.nightly_exports import nightly_exports_schedule
 from schedules.nightly_scans import nightly_scans_schedule
-from schedules.secret_rotation import secret_rotation_schedule
 from sensors.alerts import alert_sensors
 from sensors.archive_alerts import archive_alerts_sensor
 from sensors.deletions import deletions_sensor
@@ -119,8 +114,6 @@ def default_resources() -> dict[str, Any]:
         "bundles": BundlesResource(bucket=settings.DSAR_BUCKET.source(), key_id=settings.DSAR_KEY.source()),
         "request_topic": AlertResource(topic_arn=settings.DSAR_TOPIC_ARN.source()),
         "streams": StreamsResource(),
-        "api_secrets": ApiSecrets.from_settings(),
-        "api_state": ApiState.from_settings(),
         "tables": TablesResource(),
         "health": HealthResource(),
     }
@@ -131,8 +124,7 @@ def build(
 ) -> dg.Definitions:
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
-    archive, scans, ingest = archive_job(), scan_job(), ingest_job()
-    checkpoint, rotation = ledger_job(), rotation_job()
+    archive, scans, ingest, checkpoint = archive_job(), scan_job(), ingest_job(), ledger_job()
     scanned, scan_checks = scan_assets(estate)
     requests, approvals = dsar_jobs()
     return dg.Definitions(
@@ -149,16 +141,12 @@ def build(
             ]
         ),
         asset_checks=[*scan_checks, *dsar_checks()],
-        jobs=[
-            *(exports, audit, archive, restore_job(), ingest, scans),
-            *(requests, approvals, checkpoint, rotation),
-        ],
+        jobs=[exports, audit, archive, ingest, restore_job(), scans, requests, approvals, checkpoint],
         schedules=[
             nightly_exports_schedule(exports),
             nightly_scans_schedule(estate, scans),
             hourly_events_schedule(ingest),
             daily_checkpoint_schedule(checkpoint),
-            secret_rotation_schedule(rotation),
         ],
         sensors=[
             export_complete_sensor(estate, exports, audit),
@@ -179,6 +167,4 @@ def build(
 @dg.definitions
 def defs() -> dg.Definitions:
     """What ``dg`` and Dagster's own commands load."""
-    estate = governed_estate()
-    check_stores(estate, estate_folder())
-    return build(estate, load_audits(path_of(settings.AUDITS)))
+    return build(governed_estate(), load_audits(path_of(settings.AUDITS)))

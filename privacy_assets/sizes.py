@@ -19,6 +19,7 @@ SIZES: Mapping[str, Size] = {
     "archive_restore": Size(1024, 4096),
     "ingest_events": Size(1024, 4096),
     "scan_bucket": Size(2048, 8192),
+    "ledger_checkpoint": Size(512, 2048),
     "dsar_request": Size(1024, 4096),
     "dsar_approval": Size(512, 2048),
 }

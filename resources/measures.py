@@ -21,7 +21,7 @@ CHECKS = (
     Measure("SnapshotChecks", "checks of snapshots that fail", "Snapshots", "snapshot"),
     Measure("ScanChecks", "checks of scans that fail, coverage among them", "Scans", "scan"),
     Measure("ArchiveChecks", "checks of the archive that fail", "Archive", "archive"),
-    Measure("LedgerChecks", "checks of the ledger that fail", "Ledger", "ledger"),
+    Measure("LedgerChecks", "checks of the ledger that fail", "Ledger", "evidence"),
     Measure("RequestChecks", "checks of requests that fail, due ones among them", "Requests", "dsar"),
     Measure("EventChecks", "checks of events that fail", "Events", "ingest"),
 )

@@ -15,6 +15,7 @@ from privacy_assets.ledger.folder import KEPT
 from privacy_assets.ledger.log import LedgerDamaged
 from privacy_assets.ledger.verify import Report, verify
 from privacy_assets.partitions import daily, snapshot_date
+from privacy_assets.tasks import task_tags
 from resources.ledger import LedgerResource
 
 CHECKPOINT_KEY = dg.AssetKey(["evidence", "ledger_checkpoint"])
@@ -35,6 +36,7 @@ def ledger_job() -> Any:
         dg.AssetSelection.assets(CHECKPOINT_KEY),
         description="Verifies the whole ledger and puts its checkpoint aside.",
         executor_def=dg.in_process_executor,
+        tags=task_tags(JOB),
     )
 
 

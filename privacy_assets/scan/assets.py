@@ -31,7 +31,6 @@ from privacy_assets.scan.plan import KNOWN, Plan, Rules, chosen, listing, plan, 
 from privacy_assets.scan.rules import RuleSet, load_rules
 from privacy_assets.scan.tables import (
     FINDING_COLUMNS,
-    FINDING_PROPERTIES,
     FINDINGS,
     OBJECT_COLUMNS,
     OBJECTS,
@@ -454,7 +453,7 @@ def _shard(number: int) -> str:
 
 def _ensure(iceberg: IcebergResource) -> None:
     iceberg.ensure(OBJECTS, OBJECT_COLUMNS, PARTITION_BY)
-    iceberg.ensure(FINDINGS, FINDING_COLUMNS, PARTITION_BY, FINDING_PROPERTIES)
+    iceberg.ensure(FINDINGS, FINDING_COLUMNS, PARTITION_BY)
 
 
 def _listing(buckets: BucketsResource, where: Bucket, prefix: str) -> pa.Table:
