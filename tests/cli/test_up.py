@@ -56,6 +56,7 @@ def test_all_answers_when_it_says_so_and_ends_when_it_is_told(tmp_path: Path, nu
             pytest.fail(f"it ended with {process.wait(60)} and said: {''.join(said)}")
         states = ask(f"http://127.0.0.1:{port}")
         assert states["schedule"] == {
+            "daily_checkpoint": "RUNNING",
             "hourly_events": "RUNNING",
             "nightly_exports": "RUNNING",
             "nightly_scans": "RUNNING",
