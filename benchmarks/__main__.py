@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="which of archive, bucket, ingest, ledger, nightly, scan, sensor, sqs; all if none is named",
+        help="which of archive, bucket, dsar, ingest, ledger, nightly, scan, sensor, sqs; "
+        "all if none is named",
     )
     parser.add_argument(
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
@@ -48,10 +49,11 @@ def main() -> None:
 
 def benchmarks(sizes: tuple[int, int]) -> dict[str, Callable[[], dict[str, Any]]]:
     """The benchmarks by name; each prints its table and answers its figures."""
-    from benchmarks import archive, bucket, ingest, ledger, nightly, scan, sensor, sqs
+    from benchmarks import archive, bucket, dsar, ingest, ledger, nightly, scan, sensor, sqs
 
     return {
         "archive": lambda: archive.main(sizes),
+        "dsar": lambda: dsar.main(sizes, 6 if sizes == QUICK else 100),
         "ingest": lambda: ingest.main(sizes),
         "nightly": lambda: nightly.main(sizes),
         "scan": lambda: scan.main(8 if sizes == QUICK else 64),

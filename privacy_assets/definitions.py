@@ -14,8 +14,9 @@ from privacy_assets.archive.restore_assets import restored_asset
 from privacy_assets.audit.assets import audit_assets
 from privacy_assets.audit.definition import Audit, load_audits
 from privacy_assets.dsar.assets import dsar_assets, dsar_checks, dsar_jobs
+from privacy_assets.dsar.stores.build import check as check_stores
 from privacy_assets.estate import Estate
-from privacy_assets.governed import governed_estate, path_of
+from privacy_assets.governed import estate_folder, governed_estate, path_of
 from privacy_assets.ingest.assets import ingest_assets
 from privacy_assets.jobs import archive_job, ingest_job, restore_job, snapshot_jobs
 from privacy_assets.ledger.assets import ledger_assets, ledger_job
@@ -167,4 +168,6 @@ def build(
 @dg.definitions
 def defs() -> dg.Definitions:
     """What ``dg`` and Dagster's own commands load."""
-    return build(governed_estate(), load_audits(path_of(settings.AUDITS)))
+    estate = governed_estate()
+    check_stores(estate, estate_folder())
+    return build(estate, load_audits(path_of(settings.AUDITS)))

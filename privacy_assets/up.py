@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from privacy_assets.demo import requests
 from privacy_assets.demo.command import last_nights, mornings, provision_estate
 from privacy_assets.demo.days import Plan
 from privacy_assets.demo.loading import load
@@ -67,6 +68,7 @@ def _fill(whole: Machine, plan: Plan | None, say: Callable[[str], None]) -> list
         progress=lambda loaded: say(f"writing sample records: {loaded.items:,} of {plan.records:,}"),
     )
     ask(samples())
+    requests.ask(requests.subject_of(table), "export")
     unfinished.unlink()
     return mornings(plan.nights)
 

@@ -24,6 +24,7 @@ from resources import settings
 
 if TYPE_CHECKING:
     from privacy_assets.demo.findings import Findings
+    from privacy_assets.demo.requests import Requested
     from privacy_assets.demo.scans import Scanned
     from privacy_assets.estate import Estate
 
@@ -93,9 +94,14 @@ def demo(request: Request) -> int:
             look_at(lines, table_shapes(governed_estate())[0].keys)
     console = Console(stderr=True, highlight=False)
     with console.status("starting AWS and Dagster on this machine") as status:
-        found, scanned = _run(request, nights, plan, Stages(console, status))
-    wrong = [*found.failures, *found.surprises, *(scanned.surprises if scanned else ())]
-    _print(found, scanned, wrong, console, as_json=request.as_json)
+        found, scanned, requested = _run(request, nights, plan, Stages(console, status))
+    wrong = [
+        *found.failures,
+        *found.surprises,
+        *(scanned.surprises if scanned else ()),
+        *(requested.surprises if requested else ()),
+    ]
+    _print(found, scanned, requested, wrong, console, as_json=request.as_json)
     if request.keep:
         console.print(kept(request.state), soft_wrap=True, markup=False)
     return 1 if wrong else 0
@@ -113,22 +119,27 @@ def kept(state: Path) -> str:
 def _print(
     found: "Findings",
     scanned: "Scanned | None",
+    requested: "Requested | None",
     wrong: Sequence[str],
     console: Console,
     *,
     as_json: bool,
 ) -> None:
     from privacy_assets.demo.findings import print_table, short
+    from privacy_assets.demo.requests import print_requests
     from privacy_assets.demo.scans import print_scan
 
     if as_json:
         document = found.document() | ({"scan": scanned.document()} if scanned else {})
+        document |= {"requests": requested.document()} if requested else {}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
         out = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
         print_table(found, out)
         if scanned is not None:
             print_scan(scanned, out, short)
+        if requested is not None:
+            print_requests(requested, out, short)
     for line in wrong:
         console.print(f"[red]✗[/red] {line}", soft_wrap=True)
     if found.expected is not None and not wrong:
@@ -151,7 +162,7 @@ def mornings(nights: Sequence[date]) -> list[str]:
 
 def _run(
     request: Request, nights: Sequence[date], plan: Plan | None, stages: Stages
-) -> tuple["Findings", "Scanned | None"]:
+) -> tuple["Findings", "Scanned | None", "Requested | None"]:
     make_directory(request.state)
     _empty(request.state, STATE)
     succeeded = False
@@ -173,7 +184,7 @@ def _empty(directory: Path, parts: Sequence[str]) -> None:
 
 def _nights(
     request: Request, nights: Sequence[date], plan: Plan | None, stages: Stages, whole: Machine
-) -> tuple["Findings", "Scanned | None"]:
+) -> tuple["Findings", "Scanned | None", "Requested | None"]:
     table, _ = provision_estate(generated=plan is not None)
     stages.done(f"AWS at {whole.endpoint}, with all that the estate needs")
     loaded = _load(request, plan, nights[0], whole.endpoint, table, stages)
@@ -181,7 +192,7 @@ def _nights(
         f"{loaded.items:,} records written to {table}"
         + (f", {loaded.deletes:,} deleted" if loaded.deletes else "")
     )
-    from privacy_assets.demo import scans
+    from privacy_assets.demo import requests, scans
     from privacy_assets.demo.deletions import accident
     from privacy_assets.demo.findings import read_findings
     from privacy_assets.demo.samples import BUCKET, samples
@@ -191,6 +202,7 @@ def _nights(
     if made is not None:
         scans.ask(made)
         stages.done(f"{len(made.objects)} sample objects in s3://{BUCKET}, and a scan asked for")
+    subject = requests.subject_of(table) if plan else ""
     whole.begin(mornings(nights))
     stages.now("waiting for the schedule")
     alive = whole.children.check
@@ -198,13 +210,23 @@ def _nights(
     failures = [run.failure for run in audited if run.failure]
     # What a user brings is not deleted from, not even for show.
     happened = accident(table, stages.now, stages.done, alive) if plan else None
+    export = requests.ask(subject, "export") if plan else ""
     job = scans.follow(stages.now, alive, LONGEST_SILENCE) if made else None
     if job is not None:
         stages.done(f"scan of s3://{BUCKET}: {job['total_findings']:,} findings")
     stages.now("reading what was found")
     reports = request.state / "reports"
     found = read_findings(nights, reports, plan.expected if plan else None, happened, failures)
-    return found, scans.read(job, made, reports) if job and made else None
+    scanned = scans.read(job, made, reports) if job and made else None
+    if not export:
+        return found, scanned, None
+    exported = requests.follow(export, stages.now, alive, LONGEST_SILENCE)
+    stages.done(f"a subject's data exported: {exported['bundle']['records']:,} records")
+    erasure = requests.ask(subject, "delete")
+    erased = requests.follow(erasure, stages.now, alive, LONGEST_SILENCE)
+    requested = requests.read(subject, exported, erased, reports)
+    stages.done("the same subject erased, and every store searched again")
+    return found, scanned, requested
 
 
 def provision_estate(*, generated: bool) -> tuple[str, bool]:

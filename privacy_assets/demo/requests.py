@@ -161,12 +161,13 @@ def print_requests(requested: Requested, console: Console, short: Callable[[Path
     )
     table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("store", no_wrap=True)
-    for name in ("exported", "before", "erased", "found again"):
+    for name in ("exported", "before", "erased", "kept by law", "found again"):
         table.add_column(name, justify="right")
     for store, entry in requested.erasure["stores"].items():
         exported = requested.export["stores"][store]["records"]
         erased = entry["erased"] + entry["changed"]
-        cells: Sequence[int] = (exported, entry["before"], erased, requested.left[store])
+        kept = sum(each["records"] for each in entry["retained"])
+        cells: Sequence[int] = (exported, entry["before"], erased, kept, requested.left[store])
         table.add_row(store, *(f"{cell:,}" for cell in cells))
     console.print(table)
     console.print(

@@ -21,8 +21,8 @@ RESOURCES = ("dsar_jobs", "dsar_queue", "bundles", "erasures", "ledger", "reques
 
 
 def of(resources: Mapping[str, Any]) -> Any:
-    """Resources by name as attributes."""
-    return SimpleNamespace(**{name: resources[name] for name in RESOURCES})
+    """Resources by name as attributes, what they take from the environment read now, as a run's are."""
+    return SimpleNamespace(**{name: resources[name].process_config_and_initialize() for name in RESOURCES})
 
 
 def register(resources: Any) -> Register:
