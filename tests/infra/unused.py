@@ -15,6 +15,7 @@ _REQUESTS = "requests of subjects have stores and tests of their own (tests/dsar
 _LEDGER = "which of the ledger's calls a part makes depends on what is in the log: tests/ledger"
 
 UNUSED = {
+    "* WriteCatalog glue:*": "a table is made by whoever writes first, and changed by each commit",
     "run-* Ledger dynamodb:*": _LEDGER,
     "run-* *Evidence s3:*": _LEDGER,
     "run-* Sign kms:*": _LEDGER,
