@@ -26,8 +26,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="which of archive, bucket, dsar, ingest, ledger, nightly, scan, sensor, sqs; "
-        "all if none is named",
+        help="which of them, such as scan; a wrong name lists them; all if none is named",
     )
     parser.add_argument(
         "--quick", action="store_true", help="small numbers, to see that it runs; writes nothing"
@@ -49,16 +48,19 @@ def main() -> None:
 
 def benchmarks(sizes: tuple[int, int]) -> dict[str, Callable[[], dict[str, Any]]]:
     """The benchmarks by name; each prints its table and answers its figures."""
-    from benchmarks import archive, bucket, dsar, ingest, ledger, nightly, scan, sensor, sqs
+    from benchmarks import api, archive, bucket, dsar, erasure, ingest, ledger, nightly, scan, sensor, sqs
 
+    quick = sizes == QUICK
     return {
+        "api": lambda: api.main(quick=quick),
         "archive": lambda: archive.main(sizes),
-        "dsar": lambda: dsar.main(sizes, 6 if sizes == QUICK else 100),
+        "bucket": lambda: bucket.main(quick=quick),
+        "dsar": lambda: dsar.main(sizes, 6 if quick else 100),
+        "erasure": lambda: erasure.main(20 if quick else 1_000),
         "ingest": lambda: ingest.main(sizes),
+        "ledger": lambda: ledger.main(quick=quick),
         "nightly": lambda: nightly.main(sizes),
-        "scan": lambda: scan.main(8 if sizes == QUICK else 64),
-        "bucket": lambda: bucket.main(quick=sizes == QUICK),
-        "ledger": lambda: ledger.main(quick=sizes == QUICK),
+        "scan": lambda: scan.main(8 if quick else 64),
         "sensor": sensor.main,
         "sqs": sqs.main,
     }

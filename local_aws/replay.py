@@ -11,7 +11,9 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.moto_api._internal import mock_random
 from moto.moto_api._internal.moto_random import MotoRandom
 
@@ -52,6 +54,46 @@ def install() -> None:
     """Put the generators in place. Moto's modules hold the object, so the object's class is changed."""
     mock_random.__class__ = _ThreadRandom
     os.urandom = _urandom
+    BackendDict.__init__ = _begun  # type: ignore[method-assign]  # no other way in
+    AccountSpecificBackend.__init__ = _created  # type: ignore[method-assign]  # no other way in
+    AccountSpecificBackend.__getitem__ = _of_region  # type: ignore[method-assign]  # as above
+
+
+@contextmanager
+def _aside(name: str) -> Iterator[None]:
+    """What moto makes when a service or an account is first asked takes nothing from the chance of who asks:
+    that may be a question that no journal has, and in the replay it is then the first change.
+    """
+    own = _current.generator
+    if own is not None:
+        _current.generator = random.Random(name)  # noqa: S311 - it must repeat itself
+    try:
+        yield
+    finally:
+        _current.generator = own
+
+
+_moto_begun = BackendDict.__init__
+_moto_created = AccountSpecificBackend.__init__
+_moto_of_region = AccountSpecificBackend.__getitem__
+
+
+def _begun(self: Any, backend: Any, service_name: str, *args: Any, **kwargs: Any) -> None:
+    with _aside(service_name):
+        _moto_begun(self, backend, service_name, *args, **kwargs)
+
+
+def _created(self: Any, service_name: str, account_id: str, *args: Any, **kwargs: Any) -> None:
+    with _aside(f"{service_name} {account_id}"):
+        _moto_created(self, service_name, account_id, *args, **kwargs)
+
+
+def _of_region(self: Any, region_name: str) -> Any:
+    found = dict.get(self, region_name)
+    if found is not None:
+        return found
+    with _aside(f"{self.service_name} {self.account_id} {region_name}"):
+        return _moto_of_region(self, region_name)
 
 
 def fresh_seed() -> int:

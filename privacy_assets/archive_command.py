@@ -1,6 +1,7 @@
 """``privacy-assets archive``: what was deleted, one record whole, back into a table, dead letters again."""
 
 import getpass
+import heapq
 import json
 import sys
 import uuid
@@ -28,6 +29,7 @@ from privacy_assets.archive.restore import (
     find,
 )
 from privacy_assets.archive.restore_assets import governed, said, select, target_name
+from privacy_assets.archive.rows import DELETIONS
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate, Table
 from privacy_assets.governed import governed_estate
@@ -68,27 +70,30 @@ class Request:
 def list_archived(request: Request, *, limit: int, as_json: bool) -> None:
     """Print the selected deletions, the latest first."""
     _, table = _start(request)
-    selected = _all(request, table)
-    found = sorted(
-        find(_iceberg(), selected) if _iceberg().exists("archived_deletions") else (),
-        key=lambda row: row.order,
-        reverse=True,
-    )
+    selected, number = _all(request, table), 0
+
+    def counted() -> Iterator[Archived]:
+        nonlocal number
+        for row in find(_iceberg(), selected) if _iceberg().exists(DELETIONS) else ():
+            number += 1
+            yield row
+
+    found = heapq.nlargest(limit, counted(), key=lambda row: row.order)
     if as_json:
-        _print_json([_document(row) for row in found[:limit]])
+        _print_json([_document(row) for row in found])
         return
     shown = Shown(header_style="bold")
     for name in ("deleted at", "cause", "keys", "subject", "bytes", "sequence number"):
         shown.add_column(name, overflow="fold")
-    for row in found[:limit]:
+    for row in found:
         cells = (row.deleted_at.strftime("%Y-%m-%d %H:%M:%S"), row.cause, row.keys, row.subject or "—")
         shown.add_row(*(Text(cell) for cell in (*cells, f"{row.size:,}", row.sequence)))
     console = Console()
     if not console.is_terminal:  # a pipe has no width to fold at
         console = Console(width=PIPE_WIDTH)
     console.print(shown)
-    more = f", the latest {limit:,} of them" if len(found) > limit else ""
-    console.print(f"{len(found):,} deletions of {table.name}{more}", style="dim")
+    more = f", the latest {limit:,} of them" if number > limit else ""
+    console.print(f"{number:,} deletions of {table.name}{more}", style="dim")
 
 
 def show(request: Request, *, sequence: str | None) -> None:
@@ -127,7 +132,9 @@ def restore(
     progress = FileProgress(progress_file) if progress_file and not options.dry_run else None
     log = _recorder(table, target.name, options)
     log("begun", {})  # nothing is restored that the ledger doesn't know of
-    with _report(report_file) as tell, _bar() as bar:
+    # What goes on with a restore goes on with its report.
+    again = progress.check() if progress else False
+    with _report(report_file, "a" if again else "w") as tell, _bar() as bar:
         task = bar.add_task("looking" if options.dry_run else "restoring", total=None)
 
         def advance(report: Report) -> None:
@@ -273,13 +280,13 @@ def _print_report(report: Report, table: str, *, dry_run: bool) -> None:
 
 
 @contextmanager
-def _report(path: Path | None) -> Iterator[Any]:
+def _report(path: Path | None, mode: str) -> Iterator[Any]:
     """Writes each record's outcome as a line of JSON, where a file was named."""
     if path is None:
         yield lambda _: None
         return
     try:
-        file: IO[str] = path.open("w", encoding="utf-8")
+        file: IO[str] = path.open(mode, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}, expected a file to write the report to") from None
     with file:
@@ -293,7 +300,8 @@ def _report(path: Path | None) -> Iterator[Any]:
 def _bar() -> Progress:
     """On stderr, and only for a person."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 class FileProgress:
@@ -315,6 +323,19 @@ class FileProgress:
         partial = self._path.with_name(self._path.name + ".part")
         partial.write_text(json.dumps(done))
         partial.replace(self._path)
+
+    def check(self) -> bool:
+        """Whether an earlier run left it. Raises UserError where nothing can be noted, before all is done."""
+        if self._path.exists():
+            return True
+        try:
+            self._path.touch()
+        except OSError as error:
+            raise UserError(
+                f"{self._path}: {error.strerror}, expected a file to note the progress in"
+            ) from None
+        self._path.unlink()
+        return False
 
     def clear(self) -> None:
         self._path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from privacy_assets.api_command import api, client_app
 from privacy_assets.dsar_command import dsar_app
 from privacy_assets.errors import Stopped, UserError
 from privacy_assets.events_command import app as events_app
@@ -50,6 +51,8 @@ app.add_typer(archive_app, name="archive")
 app.add_typer(dsar_app, name="dsar")
 app.add_typer(events_app, name="events")
 app.add_typer(ledger_app, name="ledger")
+app.command()(api)
+app.add_typer(client_app, name="client")
 
 
 class _Form(StrEnum):
@@ -133,6 +136,7 @@ def demo(
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web interface.")] = 3000,
     aws_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of AWS.")] = 4566,
+    api_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the HTTP API.")] = 8000,
     state: Annotated[
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Where all state is kept (.local/up)."),
@@ -146,7 +150,8 @@ def up(
         ),
     ] = 20_000,
 ) -> None:
-    """AWS, Dagster's web interface and its daemon on this machine, schedules and sensors on, until Ctrl-C.
+    """AWS, the HTTP API, Dagster's web interface and daemon on this machine, schedules and sensors on, until
+    Ctrl-C.
 
     State is kept, so that the next start goes on where this one ended.
 
@@ -158,7 +163,8 @@ def up(
     """
     from privacy_assets.up import up as run
 
-    raise typer.Exit(run(port=port, aws_port=aws_port, state=state or _local("up"), records=records))
+    where = state or _local("up")
+    raise typer.Exit(run(port=port, aws_port=aws_port, api_port=api_port, state=where, records=records))
 
 
 class _SqlCommand(TyperCommand):

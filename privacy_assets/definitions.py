@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from privacy_assets.api.rotation_job import rotation_job
 from privacy_assets.archive.assets import archive_assets
 from privacy_assets.archive.restore_assets import restored_asset
 from privacy_assets.audit.assets import audit_assets
@@ -23,6 +24,8 @@ from privacy_assets.ledger.assets import ledger_assets, ledger_job
 from privacy_assets.scan.assets import scan_assets, scan_job
 from privacy_assets.snapshot.assets import snapshot_assets
 from resources import settings
+from resources.api_secrets import ApiSecrets
+from resources.api_state import ApiState
 from resources.archive import ArchiveResource
 from resources.athena import AthenaResource
 from resources.buckets import BucketsResource
@@ -47,6 +50,7 @@ from schedules.daily_checkpoint import daily_checkpoint_schedule
 from schedules.hourly_events import hourly_events_schedule
 from schedules.nightly_exports import nightly_exports_schedule
 from schedules.nightly_scans import nightly_scans_schedule
+from schedules.secret_rotation import secret_rotation_schedule
 from sensors.alerts import alert_sensors
 from sensors.archive_alerts import archive_alerts_sensor
 from sensors.deletions import deletions_sensor
@@ -115,6 +119,8 @@ def default_resources() -> dict[str, Any]:
         "bundles": BundlesResource(bucket=settings.DSAR_BUCKET.source(), key_id=settings.DSAR_KEY.source()),
         "request_topic": AlertResource(topic_arn=settings.DSAR_TOPIC_ARN.source()),
         "streams": StreamsResource(),
+        "api_secrets": ApiSecrets.from_settings(),
+        "api_state": ApiState.from_settings(),
         "tables": TablesResource(),
         "health": HealthResource(),
     }
@@ -125,7 +131,8 @@ def build(
 ) -> dg.Definitions:
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
-    archive, scans, ingest, checkpoint = archive_job(), scan_job(), ingest_job(), ledger_job()
+    archive, scans, ingest = archive_job(), scan_job(), ingest_job()
+    checkpoint, rotation = ledger_job(), rotation_job()
     scanned, scan_checks = scan_assets(estate)
     requests, approvals = dsar_jobs()
     return dg.Definitions(
@@ -142,12 +149,16 @@ def build(
             ]
         ),
         asset_checks=[*scan_checks, *dsar_checks()],
-        jobs=[exports, audit, archive, ingest, restore_job(), scans, requests, approvals, checkpoint],
+        jobs=[
+            *(exports, audit, archive, restore_job(), ingest, scans),
+            *(requests, approvals, checkpoint, rotation),
+        ],
         schedules=[
             nightly_exports_schedule(exports),
             nightly_scans_schedule(estate, scans),
             hourly_events_schedule(ingest),
             daily_checkpoint_schedule(checkpoint),
+            secret_rotation_schedule(rotation),
         ],
         sensors=[
             export_complete_sensor(estate, exports, audit),

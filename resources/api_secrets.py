@@ -45,6 +45,10 @@ class ApiSecrets:
     def _name(self, what: str) -> str:
         return f"{self.prefix}/{what}"
 
+    def name_of(self, client_id: str) -> str:
+        """What the client's own secret is called."""
+        return self._name(f"client/{client_id}")
+
     def registry(self) -> str:
         """The clients and their hashed secrets; empty before there is one."""
         return self._text("clients")

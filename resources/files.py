@@ -18,6 +18,7 @@ from resources import clients
 from resources.buckets import Ahead, told
 
 _PART = 64 << 20
+_WHOLE = 4 << 20
 _ONE_CALL = 5 << 30  # PutObject takes no more
 _COPIED = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
 _KEPT = ("StorageClass", "SSEKMSKeyId", "BucketKeyEnabled", "ServerSideEncryption", "WebsiteRedirectLocation")
@@ -85,7 +86,15 @@ class Files:
         return None
 
     def open(self, version: FileVersion) -> BinaryIO:
-        """A version as a file that can seek; each read raises ObjectUnreadable if it can't be done."""
+        """A version as a file that can seek; it, or each read, raises ObjectUnreadable if it can't be done.
+
+        A small one is fetched at once: a call costs more than its bytes.
+        """
+        if version.size <= _WHOLE:
+            try:
+                return io.BytesIO(self._client.get_object(**_at(version))["Body"].read())
+            except Exception as error:
+                raise told(error) from error
         return cast("BinaryIO", io.BufferedReader(Ahead(self._client, version.bucket, version), 128 << 10))
 
     def replace(self, version: FileVersion, body: BinaryIO) -> bool:

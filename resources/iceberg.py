@@ -18,6 +18,7 @@ from resources import clients
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.fs import FileSystem
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
@@ -329,16 +330,29 @@ class IcebergResource(dg.ConfigurableResource[Any]):
             values = dict(zip(names, _partition(table, task.file.partition), strict=True))
             yield tuple(values[column] for column in by), task.file
 
+    def table(self, name: str) -> "Table | None":
+        """The table as it is now; None when it was not made."""
+        return self._load(name)
+
+    def filesystem(self) -> "FileSystem":
+        """Arrow's own client of the S3 that the tables' files are in."""
+        from pyiceberg.io.pyarrow import PyArrowFileIO
+
+        return PyArrowFileIO(self._properties()).fs_by_scheme("s3", self.bucket)
+
     def _catalog(self) -> "Catalog":
         from pyiceberg.catalog.glue import GlueCatalog
 
+        return GlueCatalog("glue", client=clients.client("glue"), **self._properties())
+
+    def _properties(self) -> dict[str, str]:
         glue = clients.client("glue")
         properties = {"warehouse": f"s3://{self.bucket}/iceberg", "s3.region": glue.meta.region_name}
         # Arrow's S3 doesn't read the SDK's variables for endpoints as boto3 does.
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if endpoint:
             properties["s3.endpoint"] = endpoint
-        return GlueCatalog("glue", client=glue, **properties)
+        return properties
 
     def _load(self, name: str) -> "Table | None":
         from pyiceberg.exceptions import NoSuchTableError

@@ -49,6 +49,12 @@ class TableItems:
         """The table's ARN."""
         return str(self._described["TableArn"])
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of its key attributes, the partition key first."""
+        schema = sorted(self._described["KeySchema"], key=lambda each: str(each["KeyType"]))
+        return tuple(str(each["AttributeName"]) for each in schema)
+
     @cached_property
     def _ttl(self) -> str | None:
         found = clients.client("dynamodb").describe_time_to_live(TableName=self.name)

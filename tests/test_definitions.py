@@ -69,6 +69,7 @@ def test_dg_checks_the_definitions() -> None:
         "ingest_events",
         "ledger_checkpoint",
         "nightly_exports",
+        "rotate_secrets",
         "scan_bucket",
     }
 

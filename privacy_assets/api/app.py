@@ -12,12 +12,20 @@ from starlette.middleware import Middleware
 
 from privacy_assets.api import problems
 from privacy_assets.api.middleware import Frame
-from privacy_assets.api.routes import dsar, health, token
+from privacy_assets.api.routes import docs, dsar, events, health, results, scans, token
 from privacy_assets.api.services import Services
 
 Router = Callable[[Services], APIRouter]
 
-_ROUTERS: tuple[Router, ...] = (token.router, health.router, dsar.router)
+_ROUTERS: tuple[Router, ...] = (
+    token.router,
+    events.router,
+    scans.router,
+    results.router,
+    dsar.router,
+    health.router,
+    docs.router,
+)
 _TAGS = (
     ("tokens", "A client's id and secret become a token, which every other call carries."),
     ("events", "Privacy events: what is accepted is durable."),
@@ -64,6 +72,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = dict(problems.SCHEMA)
+        schemas["Event"] = events.event_schema()
         for unused in ("HTTPValidationError", "ValidationError"):
             if f'/{unused}"' not in json.dumps(document):
                 schemas.pop(unused, None)

@@ -14,9 +14,7 @@ from privacy_assets.api import logs
 from privacy_assets.api.clients import Client
 from privacy_assets.api.problems import Problem
 from privacy_assets.api.services import Services
-from privacy_assets.api.tokens import Claims, TokenRefused, UnknownKey, named_issuer, verify
-
-OLD_KEY = "old-signing-key"
+from privacy_assets.api.tokens import OLD_KEY, Claims, TokenRefused, UnknownKey, named_issuer, verify
 
 _bearer = HTTPBearer(
     auto_error=False,

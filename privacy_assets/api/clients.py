@@ -25,6 +25,8 @@ SCOPES: Mapping[str, str] = {
 CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LIVE = 2
 """How many secrets of a client are valid at once: the newest, and the one before it."""
+OLD_SECRET = "old-secret#"  # noqa: S105  # what it says
+"""What uses of a client's older secret are counted under, before its id."""
 _DUMMY = "0" * 64
 
 

@@ -29,7 +29,7 @@ _STORED_BYTES = 300_000  # an item of DynamoDB holds 400 KB
 STATUSES = (409, 422)
 
 IdempotencyKey = Annotated[
-    str | None,
+    str,
     Header(
         alias="Idempotency-Key",
         description="1 to 255 visible ASCII characters, a new one for each thing to create. The same key and "
@@ -54,12 +54,13 @@ class Ids:
         return self._seed is not None
 
     def new(self) -> str:
-        """The next one: a UUID."""
+        """The next one: a UUID of version 4 or, by its key, 8 (RFC 9562)."""
         self._number += 1
         if self._seed is None:
             return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
         digest = hmac.new(self._seed, str(self._number).encode(), hashlib.sha256).digest()
-        return str(uuid.UUID(bytes=digest[:16], version=8))
+        value = int.from_bytes(digest[:16], "big") & ~(0xF << 76 | 3 << 62) | 8 << 76 | 2 << 62
+        return str(uuid.UUID(int=value))
 
 
 async def once(

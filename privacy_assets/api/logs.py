@@ -50,10 +50,11 @@ def configure() -> None:
     _log.setLevel(logging.INFO)
     uvicorn = logging.getLogger("uvicorn")
     uvicorn.setLevel(logging.INFO)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers[:] = []
         logger.propagate = True
+    logging.getLogger("uvicorn.access").disabled = True  # it tells addresses; our own line is told instead
 
 
 def tell(message: str, level: int = logging.INFO, **fields: Any) -> None:

@@ -113,6 +113,16 @@ SCHEMA: Mapping[str, Any] = {
     "description": "What went wrong, as in RFC 9457.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "request_id"],
+    "examples": [
+        {
+            "type": "about:blank",
+            "title": "Unprocessable Entity",
+            "status": 422,
+            "detail": "1 field is not as expected",
+            "errors": [{"pointer": "/bucket", "detail": "expected a bucket of the estate"}],
+            "request_id": "5f2b8c0a9d1e4f6a7b3c2d10",
+        }
+    ],
     "properties": {
         "type": {"type": "string", "description": "`about:blank`, or what kind of problem it is."},
         "title": {"type": "string"},

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -19,6 +19,8 @@ from privacy_assets.api.tokens import Oidc, SigningKeys, parse_keys, utc_now
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Where = Mapping[str, Collection[Any]]
 
 TALLY_SECONDS = 10.0
 
@@ -62,7 +64,9 @@ class EventQueue(Protocol):
 class ScanJobs(Protocol):
     """Scans and their progress."""
 
-    def record(self, job_id: str, bucket: str, prefix: str) -> dict[str, Any]: ...
+    def record(self, job_id: str, bucket: str, prefix: str) -> dict[str, Any]:
+        """The job of this id, made if there is none."""
+        ...
 
     def get(self, job_id: str) -> dict[str, Any] | None: ...
 
@@ -71,6 +75,23 @@ class ScanQueue(Protocol):
     """The queue of scans that are asked for."""
 
     def send(self, body: str) -> None: ...
+
+
+class Findings(Protocol):
+    """The findings of all scans, as of a snapshot; one that is gone raises ``Services.snapshot_gone``.
+
+    ``where`` names the values that columns may have.
+    """
+
+    def snapshot(self) -> int | None:
+        """The current one; None before anything was found."""
+        ...
+
+    def count(self, snapshot: int, where: Where) -> int: ...
+
+    def rows(self, snapshot: int, where: Where, start: int, limit: int) -> list[dict[str, Any]]: ...
+
+    def stream(self, snapshot: int, where: Where) -> Iterator[list[dict[str, Any]]]: ...
 
 
 @dataclass(frozen=True)
@@ -99,11 +120,14 @@ class Services:
     scan_queue: ScanQueue
     buckets: Callable[[], Mapping[str, str]]
     """The estate's buckets, each with the prefix that is governed."""
-    findings: Any = None
+    findings: Findings
+    titles: Callable[[], Mapping[str, str]] = dict
+    """What each detector finds, in words."""
     requests: Any = None
     """What requests of subjects stand on (``routes.dsar.Requests``)."""
     options: Options = field(default_factory=Options)
     oidc: Oidc | None = None
+    snapshot_gone: type[Exception] = LookupError
     troubles: tuple[type[Exception], ...] = (OSError,)
     now: Callable[[], datetime] = utc_now
 

@@ -20,6 +20,8 @@ from privacy_assets.api.clients import LIVE, RegistryError
 LIFETIME = timedelta(minutes=20)
 LEEWAY = timedelta(seconds=5)
 """How far clocks of our own machines may be apart."""
+OLD_KEY = "old-signing-key"
+"""What tokens of a key that signs no more are counted under."""
 KEY_BYTES = 32  # RFC 7518 §3.2: as long as the hash
 _LONGEST = 8192
 _OWN_HEADER = {"alg", "typ", "kid"}

@@ -29,6 +29,8 @@ from privacy_assets.bites import RECEIVERS, Bite, Bites, tens
 from privacy_assets.estate import Table
 
 BITE_RECORDS = 20_000
+BITE_POINTERS = 100
+"""Dead letters of pipes in a bite: each may stand for ten records too large for a message."""
 THREADS = 48
 _ATTEMPTS = 20
 
@@ -156,12 +158,12 @@ class Archiver:
         done, until = Drained(), clock() + seconds
         rows.ensure(self._store)
         with ThreadPoolExecutor(self._threads) as pool, ThreadPoolExecutor(1) as ahead:
-            bite = self._bites.take(self._letters())
+            bite = self._take()
             while bite.messages:
                 # The next bite is received while this one is written: two are in memory at a time.
                 following: Future[Bite[Any]] | None = None
                 if bite.full and clock() < until:
-                    following = ahead.submit(self._bites.take)
+                    following = ahead.submit(self._take)
                 began = clock()
                 failed = self._archive(bite, done, pool)
                 self._bites.took(len(bite.messages), clock() - began)
@@ -174,16 +176,18 @@ class Archiver:
                 bite = following.result() if following is not None else Bite()
         return done
 
-    def _letters(self) -> list[Any]:
-        """The pipes' dead letters, as many as a bite has."""
-        found: dict[str, Any] = {}
-        while len(found) < self._bites.wanted:
-            letters = {each.id: each for each in self._queue.receive_from_pipe() if each.id not in found}
-            if not letters:
+    def _take(self) -> Bite[Any]:
+        """A bite that begins with dead letters of the pipes."""
+        letters: dict[str, Any] = {}
+        while len(letters) < BITE_POINTERS:
+            found = {each.id: each for each in self._queue.receive_from_pipe() if each.id not in letters}
+            if not found:
                 break
-            found |= letters
-        self._from_pipe = set(found)
-        return list(found.values())
+            letters |= found
+        self._from_pipe |= set(letters)
+        bite = self._bites.take(list(letters.values()))
+        bite.full = bite.full or len(letters) >= BITE_POINTERS
+        return bite
 
     # --- archiving
 

@@ -1,6 +1,6 @@
 """The archive's assets: deletions as they come, what two snapshots say of them, and records brought back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -10,8 +10,10 @@ import pyarrow as pa
 from privacy_assets.archive import names, reconciliation, rows
 from privacy_assets.archive.archiving import Archiver, Drained, NotArchived
 from privacy_assets.archive.reconciliation import MISSED
+from privacy_assets.archive.records import Cause
 from privacy_assets.archive.removal import expire
 from privacy_assets.estate import Estate, Table
+from privacy_assets.markdown import escaped
 from privacy_assets.masking import mask
 from privacy_assets.partitions import daily, deletion_days, snapshot_date
 from privacy_assets.snapshot import names as snapshot_names
@@ -26,6 +28,7 @@ from resources.streams import RecordsGone, StreamsResource
 GROUP = "archive"
 _OWNER = "team:privacy"
 _SHOWN = 20
+_LATEST = 10
 _SNAPSHOTS_KEPT = timedelta(hours=1)  # no query of Athena's lasts longer than half of it
 _RUN_SECONDS = 1800.0
 _PIPE_LATENESS = timedelta(hours=1)  # how long a pipe tries a record
@@ -108,13 +111,18 @@ def _deletions(estate: Estate) -> dg.AssetsDefinition:
             metadata={
                 **_day_metadata(iceberg, archive, day),
                 "archived_by_this_run": done.archived,
-                "were_there_already": done.already,
-                "of_erased_subjects": done.erased,
-                "read_from_streams": done.reread,
+                "bytes_by_this_run": dg.MetadataValue.int(done.bytes),
                 "dead_letters": sum(done.dead.values()),
-                "causes": dg.MetadataValue.json(done.by_cause),
-                "expired": expired,
-                "bytes": dg.MetadataValue.int(done.bytes),
+                **{
+                    name: count
+                    for name, count in {
+                        "were_there_already": done.already,
+                        "of_erased_subjects": done.erased,
+                        "read_from_streams": done.reread,
+                        "expired": expired,
+                    }.items()
+                    if count
+                },
             },
             check_results=[
                 dg.AssetCheckResult(
@@ -160,19 +168,41 @@ def _keep_house(
 
 
 def _day_metadata(iceberg: IcebergResource, archive: ArchiveResource, day: date) -> dict[str, Any]:
-    held = iceberg.count(rows.DELETIONS, ["table_name"], {"deleted_on": [day]})
-    by_table = {noun: count for (noun,), count in sorted(held.items())}
-    lines = ["| table | deletions |", "|---|---|", *(f"| {noun} | {n:,} |" for noun, n in by_table.items())]
+    held = rows.of_day(iceberg, day, _LATEST)
     return {
-        "dagster/row_count": sum(by_table.values()),
-        "tables": dg.MetadataValue.md("\n".join(lines) if by_table else "No deletions."),
+        "dagster/row_count": sum(held.counts.values()),
+        "deleted_by": dg.MetadataValue.md(_by_cause(held.counts)),
+        "latest": dg.MetadataValue.md(_latest(held)),
         "dagster/uri": archive.uri(""),
         "s3": dg.MetadataValue.url(archive.console_url("")),
         "ask": dg.MetadataValue.md(
-            "```sql\nSELECT table_name, cause, count(*) FROM archived_deletions\n"
-            f"WHERE deleted_on = DATE '{day.isoformat()}' GROUP BY 1, 2\n```"
+            "```sql\nSELECT deleted_at, table_name, keys, cause\nFROM archived_deletions\n"
+            f"WHERE deleted_on = DATE '{day.isoformat()}'\n```"
         ),
     }
+
+
+def _by_cause(counts: Mapping[tuple[str, str], int]) -> str:
+    """A line a table, a column a cause."""
+    if not counts:
+        return "No deletions."
+    causes = [cause.value for cause in Cause if any(each == cause for _, each in counts)]
+    lines = [f"| table | {' | '.join(causes)} | all |", "|---|" + "--:|" * (len(causes) + 1)]
+    for noun in sorted({noun for noun, _ in counts}):
+        numbers = [counts.get((noun, cause), 0) for cause in causes]
+        lines.append(f"| {noun} | {' | '.join(f'{n:,}' for n in [*numbers, sum(numbers)])} |")
+    return "\n".join(lines)
+
+
+def _latest(held: rows.Day) -> str:
+    """The latest deletions, their keys masked."""
+    if not held.latest:
+        return "None."
+    lines = ["| at (UTC) | table | key | by | bytes |", "|---|---|---|---|--:|"]
+    for moment, noun, *key, cause, size in held.latest:
+        shown = ", ".join(escaped(mask(part)) for part in key if part is not None)
+        lines.append(f"| {moment:%H:%M:%S} | {noun} | {shown} | {cause} | {size:,} |")
+    return "\n".join(lines)
 
 
 def _reconciliation(estate: Estate) -> dg.AssetsDefinition:

@@ -23,6 +23,11 @@ _STREAM = re.compile(
     r"arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table/(?P<table>[\w.-]+)/stream/[\w:.-]+\Z", re.ASCII
 )
 _NUMBER = re.compile(r"[0-9]{1,40}\Z")
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetShardIterator.html
+_SHARD = re.compile(r"[!-~]{28,65}\Z")
+_SEQUENCE = re.compile(r"[0-9]{21,40}\Z")
+_END_OF_TIME = 1e18
+_MOST_BYTES = 1 << 31
 
 
 class MalformedRecord(ValueError):  # noqa: N818  # what it is called in the dead letters
@@ -101,7 +106,10 @@ def parse(body: str, tables: Mapping[str, Table]) -> Deletion | Pointer:
         raise MalformedRecord("no JSON object, expected a record of a DynamoDB stream")
     if "DDBStreamBatchInfo" in record:
         return _pointer(record["DDBStreamBatchInfo"], tables)
-    return deletion(record, body, tables)
+    try:
+        return deletion(record, body, tables)
+    except RecursionError:
+        raise MalformedRecord("an OldImage too deep, expected 32 levels at most") from None
 
 
 def deletion(record: Mapping[str, Any], body: str, tables: Mapping[str, Table]) -> Deletion:
@@ -124,6 +132,11 @@ def deletion(record: Mapping[str, Any], body: str, tables: Mapping[str, Table]) 
         texts = [_text(value) for value in keys.values()]
     except (ValueError, KeyError):
         raise MalformedRecord("Keys that are none, expected S, N or B") from None
+    shown = compact(item)
+    try:
+        shown.encode()
+    except UnicodeEncodeError:
+        raise MalformedRecord("half a character in OldImage, expected Unicode") from None
     size = told.get("SizeBytes")
     return Deletion(
         noun=table.name,
@@ -135,8 +148,8 @@ def deletion(record: Mapping[str, Any], body: str, tables: Mapping[str, Table]) 
         deleted_at=_moment(told.get("ApproximateCreationDateTime")),
         cause=_cause(record.get("userIdentity")),
         sequence=sequence,
-        size=size if isinstance(size, int) else len(body.encode()),
-        item=compact(item),
+        size=size if isinstance(size, int) and 0 < size < _MOST_BYTES else len(body.encode()),
+        item=shown,
         body=body,
     )
 
@@ -156,8 +169,11 @@ def _pointer(info: Any, tables: Mapping[str, Table]) -> Pointer:
         raise MalformedRecord("DDBStreamBatchInfo that is none, expected shard and sequence numbers")
     table = _table(info.get("streamArn"), "streamArn", tables)
     shard, first, last = (info.get(name) for name in ("shardId", "startSequenceNumber", "endSequenceNumber"))
-    if not isinstance(shard, str) or not all(
-        isinstance(each, str) and _NUMBER.match(each) for each in (first, last)
+    if not (
+        isinstance(shard, str)
+        and _SHARD.match(shard)
+        and all(isinstance(each, str) and _SEQUENCE.match(each) for each in (first, last))
+        and int(str(first)) <= int(str(last))
     ):
         raise MalformedRecord("DDBStreamBatchInfo that is none, expected shard and sequence numbers")
     return Pointer(table.name, info["streamArn"], shard, str(first), str(last))
@@ -202,7 +218,7 @@ def subject_of(item: Mapping[str, Any], table: Table) -> str | None:
 
 
 def _moment(seconds: Any) -> datetime:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < _END_OF_TIME:
         raise MalformedRecord("no ApproximateCreationDateTime, expected seconds since 1970")
     try:
         # Seconds from a stream of DynamoDB; tables may be set to tell milliseconds or microseconds.

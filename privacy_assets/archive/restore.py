@@ -132,6 +132,8 @@ class Target(Protocol):
 
     @property
     def arn(self) -> str: ...
+    @property
+    def keys(self) -> tuple[str, ...]: ...
     def ttl_attribute(self) -> str | None: ...
     def get(self, key: Key) -> Item | None: ...
     def put(self, item: Item, keys: Sequence[str], over: Item | None) -> Item | None: ...
@@ -231,16 +233,21 @@ class Restorer:
         """Restore all that is selected; ``tell`` hears of every record, ``advance`` after each thousand.
 
         With ``progress`` a run that died is gone on with: its slices that were finished are not looked at
-        again, and their counts are in the report.
+        again, and their counts are in the report. Raises UserError for a table of other keys, where a free
+        key would be another's, and for the progress of another restore.
         """
+        if set(self._target.keys) != set(self._table.keys):
+            name = self._target.arn.rpartition("/")[2]
+            raise UserError(
+                f"{name}: its keys are {', '.join(self._target.keys)}, expected {', '.join(self._table.keys)}"
+            )
         rows.ensure(self._store)
         slices = self._slices(selection)
-        noted = (progress.load() if progress else None) or {}
-        if noted.get("slices") != len(slices):
-            noted = {}
-        report = Report(Counter(noted.get("counts", {})), Counter(noted.get("requests", {})))
+        restore = _identity(selection, options, self._target.arn)
+        noted = _noted(progress.load() if progress else None, restore, len(slices))
+        report = Report(Counter(noted.counts), Counter(noted.requests))
         with ThreadPoolExecutor(self._threads) as pool:
-            for number in range(int(noted.get("done", 0)), len(slices)):
+            for number in range(noted.done, len(slices)):
                 seen: set[str] = set()
                 for chunk in self._chunks(selection, slices[number], seen):
                     for outcome in self._restore(chunk, options, report, pool):
@@ -253,6 +260,7 @@ class Restorer:
                 if progress is not None:
                     progress.save(
                         {
+                            "restore": restore,
                             "slices": len(slices),
                             "done": number + 1,
                             "counts": dict(report.counts),
@@ -422,6 +430,38 @@ class Restorer:
 
 
 @dataclass(frozen=True)
+class _Noted:
+    """What an earlier run of a restore had done."""
+
+    done: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    requests: Mapping[str, int] = field(default_factory=dict)
+
+
+def _noted(found: Any, restore: str, slices: int) -> _Noted:
+    """What was noted; nothing where the archive has grown since into other slices. Raises UserError."""
+    if found is None:
+        return _Noted()
+    try:
+        if found["restore"] != restore:
+            raise UserError("the progress of another restore: expected the same selection, table and options")
+        if found["slices"] != slices:
+            return _Noted()
+        counts, requests = (
+            {str(name): int(number) for name, number in found[field].items()}
+            for field in ("counts", "requests")
+        )
+        return _Noted(int(found["done"]), counts, requests)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UserError("expected the progress of a restore, or no file") from None
+
+
+def _identity(selection: Selection, options: Options, arn: str) -> str:
+    """The same for the same restore alone."""
+    return hashlib.sha256(f"{selection!r} {options!r} {arn}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class _Conflict:
     """An archived item and what its key holds now."""
 
@@ -487,12 +527,13 @@ def _example(table: Table) -> str:
 def parse_time(text: str, *, end: bool = False) -> datetime:
     """A day or an instant, UTC where it names no zone; ``end`` takes a day's end. Raises UserError."""
     try:
-        if len(text) == 10:
+        try:
             day = date.fromisoformat(text) + timedelta(days=int(end))
-            return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        found = datetime.fromisoformat(text)
-    except ValueError:
+        except ValueError:
+            found = datetime.fromisoformat(text)
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise UserError(
             f"{text!r}: expected a day or an instant such as 2026-01-27 or 2026-01-27T13:00:00Z"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

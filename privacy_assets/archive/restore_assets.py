@@ -185,14 +185,17 @@ def select(table: Table, *, keys: Any, subject: str | None, first: str, until: s
         why = Cause(cause) if cause else None
     except ValueError:
         raise UserError(f"cause {cause!r}: expected one of {', '.join(Cause)}") from None
+    since, before = (parse_time(first) if first else None, parse_time(until, end=True) if until else None)
+    if since and before and since >= before:
+        raise UserError(f"--from {first} --to {until}: expected a time before another")
     return Selection(
         noun=table.name,
         keys=tuple(parse_key(each if isinstance(each, str) else json.dumps(each), table) for each in keys)
         if keys
         else None,
         subject=subject or None,
-        first=parse_time(first) if first else None,
-        until=parse_time(until, end=True) if until else None,
+        first=since,
+        until=before,
         cause=why,
     )
 

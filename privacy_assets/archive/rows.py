@@ -7,11 +7,14 @@ Deletion times tell the file apart that a row may be in; nothing else is in Iceb
 would keep the first letters of subjects and keys outside of the rows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from privacy_assets.archive.records import Cause, Deletion, bucket_of
 
@@ -106,6 +109,32 @@ def table(kept: Sequence[tuple[Deletion, str, Cause]], now: datetime | None = No
         },
         schema=SCHEMA,
     )
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day's deletions: how many of each table and cause, and the latest of them as (time, table, partition
+    key, sort key, cause, bytes).
+    """
+
+    counts: Mapping[tuple[str, str], int]
+    latest: Sequence[tuple[datetime, str, str, str | None, str, int]]
+
+
+def of_day(store: RowStore, day: date, latest: int) -> Day:
+    """What the archive has of a day; memory is bounded by a file, not by the day's rows."""
+    counts: Counter[tuple[str, str]] = Counter()
+    newest: list[tuple[Any, ...]] = []
+    columns = ("deleted_at", "table_name", "partition_key", "sort_key", "cause", "size")
+    for batch in store.batches(DELETIONS, columns, {"deleted_on": [day]}):
+        rows = pa.Table.from_batches([batch])
+        grouped = rows.group_by(["table_name", "cause"]).aggregate([([], "count_all")])
+        for noun, cause, number in zip(*(column.to_pylist() for column in grouped.columns), strict=True):
+            counts[noun, cause] += number
+        newer = rows.take(pc.select_k_unstable(rows, latest, [("deleted_at", "descending")]))
+        newest += zip(*(column.to_pylist() for column in newer.columns), strict=True)
+        newest = sorted(newest, key=lambda row: row[0], reverse=True)[:latest]
+    return Day(counts, newest)
 
 
 def days_between(first: date, last: date) -> list[date]:

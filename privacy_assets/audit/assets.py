@@ -37,6 +37,7 @@ from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate
 from privacy_assets.ledger import Event
 from privacy_assets.ledger import record as log
+from privacy_assets.markdown import escaped
 from privacy_assets.partitions import daily, snapshot_date
 from privacy_assets.recording import event, name
 from privacy_assets.snapshot import names
@@ -367,7 +368,7 @@ def preview(run: AuditRun) -> str:
         return "No violations."
     lines = ["| no. | " + " | ".join(COLUMNS) + " |", "|---:" + "|---" * len(COLUMNS) + "|"]
     lines += [
-        f"| {number} | {_cell(row.subject)} | {_cell(row.row_key)} | {_cell(row.reason)} |"
+        f"| {number} | {escaped(row.subject)} | {escaped(row.row_key)} | {escaped(row.reason)} |"
         for number, row in enumerate(run.sample, 1)
     ]
     if run.violations > len(run.sample):
@@ -376,11 +377,6 @@ def preview(run: AuditRun) -> str:
         lines += ["", "In full, in the order of the numbers:"]
     lines += ["", f"```sql\n{report.rows_query(run)}\n```"]
     return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    """Text that Markdown shows as it is: what it could take for markup is escaped."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", " ".join(text.split()))
 
 
 def _report_spec(audits: Sequence[Audit]) -> dg.AssetSpec:

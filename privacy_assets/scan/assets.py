@@ -31,6 +31,7 @@ from privacy_assets.scan.plan import KNOWN, Plan, Rules, chosen, listing, plan, 
 from privacy_assets.scan.rules import RuleSet, load_rules
 from privacy_assets.scan.tables import (
     FINDING_COLUMNS,
+    FINDING_PROPERTIES,
     FINDINGS,
     OBJECT_COLUMNS,
     OBJECTS,
@@ -453,7 +454,7 @@ def _shard(number: int) -> str:
 
 def _ensure(iceberg: IcebergResource) -> None:
     iceberg.ensure(OBJECTS, OBJECT_COLUMNS, PARTITION_BY)
-    iceberg.ensure(FINDINGS, FINDING_COLUMNS, PARTITION_BY)
+    iceberg.ensure(FINDINGS, FINDING_COLUMNS, PARTITION_BY, FINDING_PROPERTIES)
 
 
 def _listing(buckets: BucketsResource, where: Bucket, prefix: str) -> pa.Table:

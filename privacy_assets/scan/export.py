@@ -4,6 +4,7 @@ A record is a mapping with the names of ``FIELDS``; what is not known is None.
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
@@ -43,19 +44,32 @@ def record(source: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def json_lines(records: Iterable[Record], out: TextIO) -> None:
     """One JSON object a line, as they come."""
-    out.writelines(json.dumps(found, ensure_ascii=False) + "\n" for found in records)
+    out.writelines(json_text(records))
+
+
+def json_text(records: Iterable[Record]) -> Iterator[str]:
+    """The same, a line at a time."""
+    return (json.dumps(found, ensure_ascii=False) + "\n" for found in records)
 
 
 def csv_rows(records: Iterable[Record], out: TextIO) -> None:
     """A header and a row each (RFC 4180). What a spreadsheet would run as a formula gets a ``'``."""
+    out.writelines(csv_text(records))
+
+
+def csv_text(records: Iterable[Record]) -> Iterator[str]:
+    """The same, a row at a time."""
+    line = io.StringIO(newline="")
     writer: Any = None
     for found in _or_fields(records):
         if writer is None:
-            writer = csv.DictWriter(out, list(found), lineterminator="\r\n")
+            writer = csv.DictWriter(line, list(found), lineterminator="\r\n")
             writer.writeheader()
-            if found is _EMPTY:
-                return
-        writer.writerow({name: _cell(value) for name, value in found.items()})
+        if found is not _EMPTY:
+            writer.writerow({name: _cell(value) for name, value in found.items()})
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
 
 
 _EMPTY: Record = dict.fromkeys(FIELDS)
@@ -78,6 +92,11 @@ def _cell(value: Any) -> Any:
 
 def sarif(records: Iterable[Record], titles: Mapping[str, str], version: str, out: TextIO) -> None:
     """One SARIF log with one run; ``titles`` are the detectors'. Results are written as they come."""
+    out.writelines(sarif_text(records, titles, version))
+
+
+def sarif_text(records: Iterable[Record], titles: Mapping[str, str], version: str) -> Iterator[str]:
+    """The same, a result at a time."""
     rules: list[dict[str, Any]] = [
         {"id": name, "name": name, "shortDescription": {"text": title}}
         for name, title in sorted(titles.items())
@@ -88,15 +107,11 @@ def sarif(records: Iterable[Record], titles: Mapping[str, str], version: str, ou
         "rules": rules,
     }
     head = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0"}
-    out.write(
-        json.dumps(head)[:-1] + ', "runs": [{"tool": ' + json.dumps({"driver": driver}) + ', "results": ['
-    )
+    yield json.dumps(head)[:-1] + ', "runs": [{"tool": ' + json.dumps({"driver": driver}) + ', "results": ['
     index = {rule["id"]: number for number, rule in enumerate(rules)}
-    out.writelines(
-        (",\n" if number else "\n") + json.dumps(_result(found, index), ensure_ascii=False)
-        for number, found in enumerate(records)
-    )
-    out.write('\n], "columnKind": "utf16CodeUnits"}]}\n')
+    for number, found in enumerate(records):
+        yield (",\n" if number else "\n") + json.dumps(_result(found, index), ensure_ascii=False)
+    yield '\n], "columnKind": "utf16CodeUnits"}]}\n'
 
 
 def _result(found: Record, index: Mapping[str, int]) -> dict[str, Any]:

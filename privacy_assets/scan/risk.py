@@ -4,7 +4,6 @@ Counts alone: no value, and no context, is in it, and the names of objects are s
 """
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privacy_assets.markdown import escaped
 from privacy_assets.masking import scrub
 from privacy_assets.scan.objects import State
 from privacy_assets.scan.tables import UTC
@@ -284,15 +284,6 @@ def unread_markdown(summary: Summary) -> str:
     if (more := summary.objects - summary.covered - len(summary.unread)) > 0:
         lines += ["", f"and {more:,} more in `scan_objects`"]
     return "\n".join(lines)
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is.
-
-    >>> escaped("a_b|c")
-    'a\\\\_b\\\\|c'
-    """
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", " ".join(text.split()))
 
 
 @dataclass(frozen=True)

@@ -58,5 +58,8 @@ FINDING_COLUMNS = pa.schema(
     ]
 )
 
+FINDING_PROPERTIES = {"write.parquet.row-group-limit": "16384"}
+"""A page of findings costs the row group that it lies in."""
+
 IDENTITY = ("key", "member", "column_name", "etag", "detector", "byte_offset")
 """What makes a finding one, within its bucket."""

@@ -16,24 +16,18 @@ from privacy_assets.api.app import create_app
 from privacy_assets.api.rotation import create_client, ensure_keys
 from privacy_assets.api.services import Options, Services
 from privacy_assets.machine.stack import HOST, free_port
+from privacy_assets.scan.tables import FINDINGS
 from resources import clients
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
+from resources.iceberg import IcebergResource
+from resources.iceberg_pages import SnapshotGone, TablePages
 from resources.provision import KINDS
 from resources.provision_api import ApiNames, shapes
 from resources.queue_sender import QueueSender
+from resources.scan_jobs import ScanJobsResource
 
 ALL_SCOPES = ("events:write", "scans:write", "scans:read", "dsar:write", "dsar:read", "dsar:approve")
-
-
-class NoJobs:
-    """Where nothing is scanned."""
-
-    def record(self, job_id: str, bucket: str, prefix: str) -> dict[str, Any]:
-        raise AssertionError
-
-    def get(self, job_id: str) -> dict[str, Any] | None:
-        raise AssertionError
 
 
 @dataclass
@@ -71,10 +65,10 @@ class Api:
     def http(self, **headers: str) -> httpx.Client:
         return httpx.Client(base_url=self.address, headers=headers, timeout=60, verify=False)  # no TLS here
 
-    def messages(self) -> list[str]:
-        """The bodies in the queue of events, all of them."""
+    def messages(self, queue: str = "events") -> list[str]:
+        """The bodies in a queue, all of them."""
         sqs = boto3.client("sqs")
-        url = sqs.get_queue_url(QueueName=self.services.events.queue)["QueueUrl"]  # type: ignore[attr-defined]
+        url = sqs.get_queue_url(QueueName=f"{queue}-{self.unique}")["QueueUrl"]
         bodies: list[str] = []
         while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             bodies += [message["Body"] for message in found]
@@ -95,16 +89,23 @@ def build(unique: str, options: Options | None = None, **services: Any) -> Api:
     names = ApiNames(f"api-state-{unique}")
     for resource in shapes(names):
         KINDS[resource.kind].create(resource.name, resource.shape)
-    boto3.client("sqs").create_queue(QueueName=f"events-{unique}")
+    shape = {"keys": [["job_id", "S"]], "billing": "PAY_PER_REQUEST", "point-in-time recovery": "DISABLED"}
+    KINDS["table"].create(f"jobs-{unique}", shape)
+    for queue in ("events", "scans"):
+        boto3.client("sqs").create_queue(QueueName=f"{queue}-{unique}")
+    boto3.client("s3").create_bucket(Bucket=f"lake-{unique}")
+    boto3.client("glue").create_database(DatabaseInput={"Name": f"db_{unique}"})
     state = ApiState(names.state)
     ensure_keys(secrets)
     given: dict[str, Any] = {
         "secrets": secrets,
         "state": state,
         "events": QueueSender(f"events-{unique}"),
-        "scan_jobs": NoJobs(),
+        "scan_jobs": ScanJobsResource(table=f"jobs-{unique}"),
         "scan_queue": QueueSender(f"scans-{unique}"),
-        "buckets": dict,
+        "buckets": lambda: {f"data-{unique}": "", f"other-{unique}": "logs/"},
+        "findings": TablePages(IcebergResource(database=f"db_{unique}", bucket=f"lake-{unique}"), FINDINGS),
+        "snapshot_gone": SnapshotGone,
         "options": options or Options(fresh_seconds=0.5, cool_down_seconds=0.05),
         "troubles": clients.troubles(),
         **services,

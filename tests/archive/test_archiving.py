@@ -133,6 +133,74 @@ def test_what_is_no_deletion_goes_to_the_dead_letters_with_its_reason(archive: A
     assert sum(archive.drain().dead.values()) == 10
 
 
+def test_a_record_that_no_writer_could_store_is_buried_and_holds_up_no_other(archive: Archive) -> None:
+    archive.put_and_delete(event("a"))
+    archive.flush()
+    (good,) = archive.bodies()
+    (stream,) = {json.loads(good)["eventSourceARN"]}
+
+    def changed(**told: Any) -> str:
+        record = json.loads(good)
+        record["dynamodb"] |= told
+        return json.dumps(record)
+
+    def pointing(shard: str, first: str, last: str) -> str:
+        info = {"streamArn": stream, "shardId": shard, "startSequenceNumber": first}
+        return json.dumps({"DDBStreamBatchInfo": {**info, "endSequenceNumber": last}})
+
+    image, shard = json.loads(good)["dynamodb"]["OldImage"], "shardId-00000001500000000000-abcdef01"
+    poison = {
+        "half a character": changed(OldImage={**image, "note": {"S": "\ud800"}}),
+        "a subject that is half a character": changed(OldImage={**image, "subject_id": {"S": "\udfff"}}),
+        "no end of time": changed(ApproximateCreationDateTime=0).replace(
+            '"ApproximateCreationDateTime": 0', '"ApproximateCreationDateTime": 1e999'
+        ),
+        "before DynamoDB": changed(ApproximateCreationDateTime=-6e10),
+        "a shard of no stream": pointing("x", "1", "2"),
+        "a number of no stream": pointing(shard, "1", "2"),
+        "the last before the first": pointing(shard, "9" * 21, "1" * 21),
+    }
+    deep = [
+        good.replace('"OldImage": {', '"OldImage": {"deep": ' + '{"L":[' * depth + "]}" * depth + ",")
+        for depth in range(430, 500, 5)
+    ]
+    archive.send([*poison.values(), *deep, changed(SizeBytes=10**30), changed(SizeBytes=-1)])
+    done = archive.drain()
+    assert archive.waiting()["queue"] == 0
+    assert sum(done.dead.values()) >= len(poison)
+    assert all("expected" in reason or "no longer in the stream" in reason for reason in done.dead)
+    (row,) = archive.rows()
+    assert 0 < row["size"] < 2**40
+    archive.is_whole(1)
+
+
+def test_large_records_are_read_from_streams_some_at_a_time(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Singly:
+        """The queues, but for the pipe's dead letters, which come one at a time."""
+
+        def __init__(self) -> None:
+            self.held: list[Any] = []
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(archive.queue, name)
+
+        def receive_from_pipe(self) -> list[Any]:
+            self.held = self.held or archive.queue.receive_from_pipe()
+            return [self.held.pop()] if self.held else []
+
+    monkeypatch.setattr("privacy_assets.archive.archiving.BITE_POINTERS", 2)
+    large = [event(f"large {n}", many={"L": [{"N": "1"}] * 190_000}) for n in range(5)]
+    archive.put_and_delete(*large)
+    archive.flush()
+    assert archive.waiting()["pipe_dead_letters"] == 5
+    done = archive.drain(queue=Singly())
+    assert done.archived == 5
+    assert done.bites >= 3
+    archive.is_whole(5)
+
+
 def test_records_too_large_for_a_message_are_read_from_the_stream(archive: Archive) -> None:
     large = event("large", many={"L": [{"N": "1"}] * 190_000})
     archive.put_and_delete(event("small"), large)

@@ -1,11 +1,13 @@
 """The archive in Dagster: the sensor's runs, the assets' checks, what two snapshots tell, and alerts."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
+import requests
 
 from privacy_assets.archive.names import ARCHIVE_DELETIONS, DELETIONS_KEY, RECONCILIATION_KEY
 from privacy_assets.archive.removal import erase, expire
@@ -89,6 +91,30 @@ def metadata_by_day(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, An
         str(each.partition): {name: value.value for name, value in each.metadata.items()}
         for each in result.asset_materializations_for_node("archive__deletions")
     }
+
+
+def test_the_day_is_told_by_table_and_cause_and_its_latest_deletions_masked(archive: Archive) -> None:
+    archive.dynamodb.update_time_to_live(
+        TableName=archive.table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+    )
+    archive.put(event("over-and-gone", expires={"N": "1600000000"}))
+    url = f"{archive.endpoint}/_local/dynamodb/expire"
+    requests.post(url, params={"table": archive.table, "at": "2022-01-01T00:00:00Z"}, timeout=60)
+    archive.put_and_delete(*(event(f"record|*{number}*", f"subject-{number}") for number in range(11)))
+    archive.flush()
+    found = metadata_by_day(materialize(archive, DELETIONS_KEY, today()))[today().isoformat()]
+    assert found["dagster/row_count"] == 12
+    assert found["deleted_by"].splitlines() == [
+        "| table | user | ttl | all |",
+        "|---|--:|--:|--:|",
+        "| events | 11 | 1 | 12 |",
+    ]
+    _, _, *latest = found["latest"].splitlines()
+    assert len(latest) == 10
+    assert all(
+        re.fullmatch(r"\| \d\d:\d\d:\d\d \| events \| r••••\\\* \| user \| \d+ \|", line) for line in latest
+    )
+    assert {"were_there_already", "of_erased_subjects", "read_from_streams", "expired"}.isdisjoint(found)
 
 
 def test_nothing_personal_is_in_metadata_or_logs(archive: Archive, capfd: pytest.CaptureFixture[str]) -> None:

@@ -106,6 +106,28 @@ def test_dead_letters_are_sent_again(shell: Archive, capsys: pytest.CaptureFixtu
         (["restore", "--table", "events"], "nothing selected: expected keys, a subject, a time range"),
         (["list", "--table", "events", "--from", "soon"], "'soon': expected a day or an instant"),
         (
+            ["list", "--table", "events", "--from", "2026-02-02", "--to", "2026-02-01"],
+            "--from 2026-02-02 --to 2026-02-01: expected a time before another",
+        ),
+        (["list", "--table", "events", "--to", "9999-12-31"], "'9999-12-31': expected a day or an instant"),
+        (
+            ["restore", "--table", "events", "--key", "a", "--progress", "/none/there"],
+            "/none/there: No such file or directory, expected a file to note the progress in",
+        ),
+        (
+            ["restore", "--table", "events", "--key", "a", "--progress", "/"],
+            "/: expected the progress of a restore, or no file",
+        ),
+        (
+            ["restore", "--table", "events", "--key", "a", "--report", "/none/there"],
+            "/none/there: No such file or directory, expected a file to write the report to",
+        ),
+        (["restore", "--table", "events", "--key", "{"], 'key: expected {"log_id":{"S":"…"}}'),
+        (
+            ["show", "--table", "events", "--key", "a", "--sequence", "x"],
+            "no such deletion is in the archive",
+        ),
+        (
             ["list", "--table", "events", "--cause", "x"],
             "cause 'x': expected one of user, ttl, dsar, overwrite",
         ),

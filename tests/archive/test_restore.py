@@ -70,6 +70,7 @@ def archived(archive: Archive, *events: Any) -> None:
 def test_a_table_that_was_emptied_is_as_it_was(archive: Archive) -> None:
     everything = {
         "n": {"N": "1.5"}, "b": {"B": b"\x00\xff"}, "ss": {"SS": ["x", "y"]}, "bs": {"BS": [b"\x01"]},
+        "ns": {"NS": ["1", "-2.5"]},
         "m": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}]}}},
     }  # fmt: skip
     archive.put(*(event(f"{number}", f"subject-{number}", **everything) for number in range(60)))
@@ -254,6 +255,52 @@ def test_a_restore_that_died_goes_on_where_it_was(archive: Archive, monkeypatch:
     assert progress.noted is None
 
 
+def test_the_progress_of_another_restore_is_refused(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("privacy_assets.archive.restore._SLICE", 5)
+    archived(archive, *(event(f"{number}", f"subject-{number % 2}") for number in range(30)))
+    progress = Memory(3)
+    with pytest.raises(KeyboardInterrupt):
+        restorer(archive).run(Selection("events", subject="subject-0"), Options(), progress=progress)
+    for selection, options in (
+        (Selection("events", subject="subject-1"), Options()),
+        (Selection("events", subject="subject-0"), Options(overwrite=True)),
+    ):
+        with pytest.raises(UserError, match="the progress of another restore"):
+            restorer(archive).run(selection, options, progress=progress)
+    for broken in ([], {"slices": 6, "done": "all", "restore": (progress.noted or {})["restore"]}):
+        with pytest.raises(UserError, match="expected the progress of a restore"):
+            restorer(archive).run(
+                Selection("events", subject="subject-0"), Options(), progress=_Noted(broken)
+            )
+    again = restorer(archive).run(Selection("events", subject="subject-0"), Options(), progress=progress)
+    assert counts(again) == {"restored": 15}
+    assert len(items(archive)) == 15
+
+
+class _Noted(Memory):
+    def __init__(self, noted: Any) -> None:
+        super().__init__(-1)
+        self.noted = noted
+
+
+def test_a_table_of_other_keys_is_refused_before_it_is_touched(archive: Archive) -> None:
+    archived(archive, event("a", "jane"))
+    other = f"{archive.table}-by-subject"
+    archive.dynamodb.create_table(
+        TableName=other,
+        KeySchema=[{"AttributeName": "subject_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "subject_id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    jane = {"subject_id": {"S": "jane"}, "name": {"S": "Jane"}}
+    archive.dynamodb.put_item(TableName=other, Item=jane)
+    with pytest.raises(UserError, match="its keys are subject_id, expected log_id"):
+        restorer(archive, other).run(Selection("events", subject="jane"), Options())
+    assert items(archive, other) == [jane]
+
+
 def test_dagster_restores_what_somebody_approved(archive: Archive) -> None:
     archived(archive, event("a", "jane"), event("b", "john"))
     lake = archive.house.lake
@@ -298,6 +345,10 @@ def test_keys_as_people_write_them(archive: Archive, text: str, expected: Any) -
 
 
 def test_days_and_instants() -> None:
+    assert parse_time("20260127", end=True) == parse_time("2026-01-28")
+    for far in ("9999-12-31", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        with pytest.raises(UserError, match="expected a day"):
+            parse_time(far, end=True)
     assert parse_time("2026-01-27") == datetime(2026, 1, 27, tzinfo=UTC)
     assert parse_time("2026-01-27", end=True) == datetime(2026, 1, 28, tzinfo=UTC)
     assert parse_time("2026-01-27T13:00:00Z").hour == 13

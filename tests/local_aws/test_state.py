@@ -358,3 +358,19 @@ def test_a_long_poll_holds_nobody_up(tmp_path: Path) -> None:
         sqs.send_message(QueueUrl=url, MessageBody="x")
         poll.join(15)
         assert polled[0]["Messages"][0]["Body"] == "x"
+
+
+def test_what_a_key_encrypted_before_the_end_it_decrypts_after(tmp_path: Path) -> None:
+    """Moto makes an account when it is first asked, here by a question that is not journaled."""
+    with running(state=tmp_path) as server:
+        kms = client(server, "kms")
+        with pytest.raises(ClientError, match="NotFound"):
+            kms.describe_key(KeyId="alias/mine")
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName="alias/mine", TargetKeyId=key)
+        sealed = kms.generate_data_key(KeyId="alias/mine", KeySpec="AES_256")
+    for _ in range(2):
+        with running(state=tmp_path) as server:
+            kms = client(server, "kms")
+            assert kms.describe_key(KeyId="alias/mine")["KeyMetadata"]["KeyId"] == key
+            assert kms.decrypt(CiphertextBlob=sealed["CiphertextBlob"])["Plaintext"] == sealed["Plaintext"]

@@ -132,7 +132,7 @@ def router(services: Services) -> APIRouter:
         openapi_extra=described(Submission),
     )
     async def submit(
-        request: Request, caller: Annotated[Caller, require("dsar:write")], _: IdempotencyKey = None
+        request: Request, caller: Annotated[Caller, require("dsar:write")], _: IdempotencyKey = ""
     ) -> Response:
         """Record a request of access (`export`) or erasure (`delete`) and have it worked on. An erasure needs
         a verified identity.

@@ -12,7 +12,6 @@ from privacy_assets.api.problems import Problem
 from privacy_assets.api.services import Services
 from privacy_assets.api.tokens import LIFETIME, issue
 
-OLD_SECRET = "old-secret#"  # noqa: S105  # what its uses are counted under
 _BODY = 4096
 
 
@@ -35,6 +34,19 @@ class Credentials(BaseModel):
 class Token(BaseModel):
     """A token."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "access_token": "header.claims.signature",
+                    "token_type": "Bearer",
+                    "expires_in": 1200,
+                    "scope": "events:write scans:read",
+                }
+            ]
+        },
+    )
+
     access_token: str
     token_type: str = "Bearer"  # noqa: S105  # a kind
     expires_in: int = Field(description="Seconds.")
@@ -48,6 +60,7 @@ def router(services: Services) -> APIRouter:
     @made.post(
         "/token",
         summary="Get a token",
+        response_description="A token.",
         response_model=Token,
         responses=problems.responses(*statuses(401)),
         openapi_extra=described(Credentials),
@@ -67,7 +80,7 @@ def router(services: Services) -> APIRouter:
         if seconds := await services.client_limit.wait(client.id):
             raise too_many(seconds)
         if not is_newest:
-            services.tally.add(OLD_SECRET + client.id)
+            services.tally.add(clients.OLD_SECRET + client.id)
             logs.tell("an old secret was used", client=client.id)
         keys = await services.known(services.keys.get())
         text = issue(

@@ -46,9 +46,7 @@ def test_a_night_without_the_subject_is_still_whole(aws: str, unique: str, tmp_p
     etags = {item.key: item.etag for item in house.lake.list(f"{folder}data/")}
     assert manifest.wrong_files(said.files, etags, house.lake.md5) == {}
     assert said.items == said.listed_items == 200
-    assert house.rows(f"SELECT count(*) AS n FROM events WHERE snapshot_date = DATE '{day}'") == [
-        {"n": "200"}
-    ]
+    assert house.rows(f"SELECT count(*) AS n FROM events WHERE snapshot_date = DATE '{day}'") == [{"n": 200}]
     assert house.materialize("events").success
     assert house.materialize("events_raw", "events").success
 

@@ -1,0 +1,194 @@
+"""What holds for every address: problems, headers, limits, probes, and a log without personal values."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from io import StringIO
+
+import boto3
+import pytest
+
+from privacy_assets.api import logs
+from privacy_assets.api.limits import RateLimit
+from privacy_assets.api.middleware import HEADERS
+from privacy_assets.api.services import Options
+from tests.api.house import Api, running
+from tests.api.test_events import event
+
+
+@pytest.fixture
+def lines() -> Iterator[StringIO]:
+    """The log as it leaves the process."""
+    out = StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(logs.JsonFormatter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    logger = logging.getLogger("privacy_assets.api")
+    logger.setLevel(logging.INFO)
+    yield out
+    root.removeHandler(handler)
+
+
+def test_the_log_has_routes_and_ids_and_nothing_personal(api: Api, lines: StringIO) -> None:
+    planted = "jane.doe@example.org"
+    headers = dict.fromkeys(("Idempotency-Key", "X-Request-Id", "User-Agent"), planted)
+    http = api.http(**api.bearer(api.client()), **headers)
+    http.post("/events", json=event(subject_id=planted, message=planted))
+    http.post("/events", json=event(subject_id=1, **{planted: planted}))
+    http.get(f"/jobs/{planted}")
+    http.get(f"/{planted}")
+    http.get("/results", params={"key": planted, "severity": planted, "cursor": planted})
+    http.request(planted.split("@")[0].upper(), "/events")
+    api.token({"client_id": planted, "client_secret": planted})
+    api.http(Authorization=f"Bearer {planted}").get("/results")
+    text = lines.getvalue()
+    assert planted not in text
+    assert "jane" not in text.lower()
+    assert "127.0.0.1" not in text
+    requests = [json.loads(line) for line in text.splitlines() if '"request"' in line]
+    first = next(one for one in requests if one["route"] == "/events")
+    assert first["status"] == 202
+    assert first["client"] == "shop"
+    assert first["method"] == "POST"
+    assert len(first["request_id"]) == 24
+    assert "/jobs/{job_id}" in {one["route"] for one in requests}
+
+
+def test_an_error_is_logged_without_its_words() -> None:
+    formatter = logs.JsonFormatter()
+    try:
+        int("jane.doe@example.org")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "failed %s", ("jane",), sys.exc_info())
+    line = json.loads(formatter.format(record))
+    assert line["error"] == "ValueError"
+    assert line["places"][0].startswith("test_app.py:")
+    assert "jane" not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("DELETE", "/events", 405),
+        ("OPTIONS", "/events", 405),
+        ("GET", "/events/", 404),
+    ],
+)
+def test_every_error_is_a_problem_document(api: Api, method: str, path: str, status: int) -> None:
+    answer = api.http(Origin="https://elsewhere.example").request(method, path)
+    document = answer.json()
+    assert answer.status_code == document["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert document["request_id"] == answer.headers["x-request-id"]
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    for name, value in HEADERS:
+        assert answer.headers[name.decode()] == value.decode()
+    assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+def test_a_parameter_that_is_wrong_is_named_without_its_value(api: Api) -> None:
+    http = api.http(**api.bearer(api.client()))
+    answer = http.get("/results", params={"limit": 5000, "severity": "jane.doe@example.org"})
+    assert answer.status_code == 422
+    assert {error["parameter"] for error in answer.json()["errors"]} == {"limit", "severity"}
+    assert "jane" not in answer.text
+
+
+def test_probes_need_no_token_and_tell_when_it_can_not_work(api: Api) -> None:
+    assert api.http().get("/healthz").json() == {"status": "ok"}
+    assert api.http().get("/readyz").json() == {"status": "ok"}
+    boto3.client("dynamodb").delete_table(TableName=api.state.table)
+    assert api.http().get("/healthz").status_code == 200
+    answer = api.http().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_documentation_fetches_nothing_from_elsewhere(api: Api) -> None:
+    http = api.http()
+    page = http.get("/docs")
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in policy
+    for path in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "start.js"):
+        assert f"/docs/{path}" in page.text
+        assert http.get(f"/docs/{path}").status_code == 200
+    for path in ("../__init__.py", "%2e%2e%2f__init__.py", "__init__.py"):
+        assert http.get(f"/docs/{path}").status_code == 404
+
+
+def test_a_client_that_asks_too_often_waits_and_others_do_not(aws: str, unique: str) -> None:
+    options = Options(requests_a_client=10, fresh_seconds=0.5, cool_down_seconds=0.05)
+    with running(unique, options) as api:
+        http = api.http(**api.bearer(api.client("eager")))  # the token was the first of the ten
+        answers = [http.get("/results") for _ in range(10 * 2 + 1)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        # Two minutes, should one begin while we ask.
+        assert 1 <= len(refused) <= 12
+        assert 1 <= int(refused[0].headers["retry-after"]) <= 61
+        assert refused[0].json()["status"] == 429
+        other = api.http(**api.bearer(api.client("other")))
+        assert other.get("/results").status_code == 200
+
+
+def test_addresses_are_limited_before_tokens_are_looked_at(aws: str, unique: str) -> None:
+    options = Options(requests_an_address=5, fresh_seconds=0.5, cool_down_seconds=0.05)
+    with running(unique, options) as api:
+        answers = [api.token({"client_id": "x", "client_secret": "y"}).status_code for _ in range(11)]
+        assert set(answers) == {401, 429}
+        assert api.http().get("/healthz").status_code == 200
+        table = boto3.resource("dynamodb").Table(api.state.table)
+        kept = json.dumps(table.scan()["Items"], default=str)
+    assert "127.0.0.1" not in kept  # an address is personal data
+
+
+class Counts:
+    """A shared count that can be broken."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, int] = {}
+        self.calls = 0
+        self.is_broken = False
+
+    def take(self, name: str, number: int, limit: int, expires_at: int) -> bool:
+        self.calls += 1
+        if self.is_broken:
+            raise OSError
+        if self.used.get(name, 0) + number > limit:
+            return False
+        self.used[name] = self.used.get(name, 0) + number
+        return True
+
+
+@pytest.mark.anyio
+async def test_a_limit_holds_across_processes_and_costs_few_calls() -> None:
+    counts, now = Counts(), [1_000_000.0]
+    errors: list[Exception] = []
+    one, two = (RateLimit("client", 100, counts, errors.append, lambda: now[0]) for _ in range(2))
+    waits = [await limit.wait("shop") for _ in range(100) for limit in (one, two)]
+    assert waits.count(0) == 100
+    assert counts.calls == 20 + 2  # each asked once more, and knows then
+    now[0] += 60
+    assert await one.wait("shop") == 0
+    counts.is_broken = True
+    waits = [await two.wait("shop") for _ in range(150)]
+    assert waits.count(0) == 100  # by itself, it keeps the limit
+    assert len(errors) == 1
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def test_too_many_at_once_is_503(aws: str, unique: str) -> None:
+    options = Options(in_flight=0, fresh_seconds=0.5, cool_down_seconds=0.05)
+    with running(unique, options) as api:
+        answer = api.http().get("/results")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert api.http().get("/healthz").status_code == 200

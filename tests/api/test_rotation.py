@@ -1,0 +1,313 @@
+"""Rotation: nobody is refused, whatever dies in between, and what is old ends when it should."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from privacy_assets.api.clients import OLD_SECRET, RegistryError, check, parse_registry  # fmt: skip
+from privacy_assets.api.rotation import (
+    KEY_OVERLAP,
+    KEY_SPREAD,
+    OVERLAP,
+    VALID,
+    Rotation,
+    create_client,
+    ensure_keys,
+    revoke_client,
+    revoke_old_secret,
+)  # fmt: skip
+from privacy_assets.api.rotation_job import rotation_job
+from privacy_assets.api.tokens import LIFETIME, OLD_KEY, TokenRefused, issue, named_issuer, parse_keys, verify
+from resources.api_secrets import ApiSecrets, SecretsFull
+from tests.api.house import Api
+from tests.api.test_events import event
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, time: timedelta) -> None:
+        self.now += time
+
+
+@dataclass
+class House:
+    """A registry on Secrets Manager, with a clock of its own."""
+
+    secrets: ApiSecrets
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def rotation(self) -> Rotation:
+        def sleep(seconds: float) -> None:
+            self.clock.pass_(timedelta(seconds=seconds))
+
+        return Rotation(self.secrets, self.clock, sleep)
+
+    def secret(self, client_id: str = "shop", *, pending: bool = False) -> str:
+        text = self.secrets.client_secret(client_id, pending=pending)
+        return str(json.loads(text)["client_secret"]) if text else ""
+
+    def is_valid(self, secret: str, client_id: str = "shop") -> bool:
+        registry = parse_registry(self.secrets.registry())
+        return check(registry, client_id, secret, self.clock())[0] is not None
+
+
+@pytest.fixture
+def house(aws: str, unique: str) -> House:
+    made = House(ApiSecrets(f"api-{unique}"))
+    create_client(made.secrets, "shop", ["events:write"], None, clock=made.clock)
+    ensure_keys(made.secrets, made.clock)
+    return made
+
+
+def test_what_is_thirty_days_old_is_due_and_both_secrets_are_valid(house: House) -> None:
+    old = house.secret()
+    house.clock.pass_(timedelta(days=29, hours=23))
+    assert house.rotation.due() == []
+    house.clock.pass_(timedelta(hours=1))
+    assert house.rotation.due() == ["shop"]
+    assert house.rotation.rotate(house.rotation.due()) == ["shop"]
+    new = house.secret()
+    assert new != old
+    assert house.is_valid(old)
+    assert house.is_valid(new)
+    assert house.rotation.due() == []
+    house.clock.pass_(OVERLAP + timedelta(seconds=1))
+    assert not house.is_valid(old)
+    assert house.is_valid(new)
+    # By then the next rotation finds room.
+    house.clock.pass_(timedelta(days=1))
+    assert house.rotation.rotate(house.rotation.due()) == ["shop"]
+
+
+def test_when_rotation_stops_secrets_last_for_two_more(house: House) -> None:
+    house.clock.pass_(VALID - timedelta(seconds=1))
+    assert house.is_valid(house.secret())
+    house.clock.pass_(timedelta(seconds=1))
+    assert not house.is_valid(house.secret())
+
+
+def test_two_secrets_are_valid_and_never_three(house: House) -> None:
+    first = house.secret()
+    assert house.rotation.rotate(["shop"]) == ["shop"]
+    assert house.rotation.rotate(["shop"]) == []
+    assert house.is_valid(first)
+    assert revoke_old_secret(house.secrets, "shop", house.clock)
+    assert not house.is_valid(first)
+    assert house.rotation.rotate(["shop"]) == ["shop"]
+
+
+STEPS: tuple[Callable[[Rotation], None], ...] = (
+    lambda rotation: rotation.create_secret(["shop"]),
+    lambda rotation: rotation.set_secret(["shop"]),
+    lambda rotation: rotation.test_secret(["shop"]),
+    lambda rotation: rotation.finish_secret(["shop"]),
+)
+
+
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_killed_after_any_step_the_next_run_goes_on_with_its_secret(house: House, done: int) -> None:
+    old = house.secret()
+    for step in STEPS[:done]:
+        step(house.rotation)
+        step(house.rotation)  # and each may happen twice
+    made = house.secret(pending=True)
+    assert house.secret() == old
+    assert house.is_valid(old)
+    assert house.rotation.due() == ["shop"]
+    assert house.rotation.rotate(["shop"]) == ["shop"]
+    assert house.secret() == made
+    assert house.is_valid(made)
+    assert house.is_valid(old)
+    assert house.rotation.due() == []
+    STEPS[3](house.rotation)  # finishing what is finished
+    assert house.secret() == made
+
+
+def test_a_client_revoked_in_between_stays_revoked(house: House) -> None:
+    house.rotation.create_secret(["shop"])
+    house.rotation.set_secret(["shop"])
+    made = house.secret(pending=True)
+    revoke_client(house.secrets, "shop")
+    house.rotation.set_secret(["shop"])
+    house.rotation.test_secret(["shop"])
+    house.rotation.finish_secret(["shop"])
+    assert not house.is_valid(made)
+    assert parse_registry(house.secrets.registry()).clients == {}
+
+
+def test_changes_at_once_are_all_there(house: House) -> None:
+    """Two who change the registry at the same time: one looks again."""
+    errors: list[Exception] = []
+
+    def make(number: int) -> None:
+        try:
+            create_client(house.secrets, f"client-{number}", ["events:write"], None)
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert set(parse_registry(house.secrets.registry()).clients) == {
+        "shop",
+        *(f"client-{n}" for n in range(5)),
+    }
+
+
+def test_a_registry_that_is_full_says_so(house: House) -> None:
+    with pytest.raises(SecretsFull, match="expected at most 65,536"):
+        house.secrets.change_registry(lambda _: "x" * 65_537)
+    assert "shop" in parse_registry(house.secrets.registry()).clients
+
+
+@pytest.mark.parametrize(
+    ("client_id", "scopes", "words"),
+    [
+        ("shop", ["events:write"], "there is such a client"),
+        ("no spaces", ["events:write"], "expected 1 to 64 letters"),
+        ("other", ["everything"], "expected some of events:write"),
+        ("other", [], "at least one scope"),
+    ],
+)
+def test_a_client_that_can_not_be_is_one_line(
+    house: House, client_id: str, scopes: list[str], words: str
+) -> None:
+    with pytest.raises(RegistryError, match=words):
+        create_client(house.secrets, client_id, scopes, None)
+    assert house.is_valid(house.secret())  # and the one that was there is as it was
+
+
+def test_a_key_is_known_before_it_signs_and_after_it_signed(house: House) -> None:
+    def keys() -> Any:
+        return parse_keys(house.secrets.signing_keys())
+
+    def token() -> str:
+        return issue(keys(), "shop", ["events:write"], issuer="i", audience="a", now=datetime.now(UTC))
+
+    house.clock.now = datetime.now(UTC) - timedelta(days=31)
+    before = parse_keys("").with_key(house.clock(), timedelta(0), VALID, KEY_OVERLAP)
+    house.secrets.change_signing_keys(lambda _: before.text())
+    (first,) = keys().keys
+    house.clock.now = datetime.now(UTC)
+    assert house.rotation.rotate_keys()
+    assert not house.rotation.rotate_keys()
+    new, old = keys().keys
+    assert old.kid == first.kid
+    now = house.clock()
+    assert keys().signing(now).kid == old.kid
+    assert keys().signing(now + KEY_SPREAD).kid == new.kid
+    # Signed at the last moment, a token is valid for all of its life.
+    last = now + KEY_SPREAD + LIFETIME
+    assert keys().verifying(old.kid, last) is not None
+    assert keys().verifying(old.kid, now + KEY_SPREAD + KEY_OVERLAP) is None
+    _, header = named_issuer(token())
+    assert header["kid"] == old.kid
+    claims = verify(token(), header, keys(), issuer="i", audience="a", now=now + KEY_SPREAD)
+    assert claims.key_is_old
+    with pytest.raises(TokenRefused):
+        verify(token(), header, keys(), issuer="i", audience="a", now=now + timedelta(hours=2))
+    with pytest.raises(RegistryError, match="two signing keys are valid"):
+        house.rotation.rotate_keys(at_once=True)
+
+
+def test_the_job_rotates_what_is_due(aws: str, api: Api) -> None:
+    clock = Clock(datetime.now(UTC) - timedelta(days=31))
+    create_client(api.secrets, "old", ["events:write"], None, clock=clock)
+    credentials = api.credentials("old")
+    api.client("young")
+    young = api.credentials("young")
+    resources = {"api_secrets": dg.ResourceDefinition.hardcoded_resource(api.secrets), "api_state": api.state}
+    assert rotation_job().execute_in_process(resources=resources).success
+    assert api.credentials("young") == young
+    fresh = api.credentials("old")
+    assert fresh != credentials
+    for each in (credentials, fresh, young):
+        assert api.token(each).status_code == 200
+
+
+def test_uses_of_an_old_secret_and_key_are_counted(api: Api) -> None:
+    old = api.client()
+    Rotation(api.secrets, sleep=lambda _: None).rotate(["shop"])
+    tally = api.services.tally
+    tally._told = float("inf")  # nothing is written before it is asked for
+    for _ in range(3):
+        assert api.token(old).status_code == 200
+    assert api.token(api.credentials()).status_code == 200
+    assert tally._counts == {f"{OLD_SECRET}shop": 3}
+    assert OLD_KEY not in tally._counts
+
+
+def test_rotation_under_load_refuses_nobody(api: Api) -> None:
+    """Programs get tokens and send events all the time, each with the secret that it read last, while secrets
+    and keys are rotated again and again.
+    """
+    api.client()
+    stop, refused, done = threading.Event(), [], []
+    lock = threading.Lock()
+    held = {"credentials": api.credentials()}
+
+    def program() -> None:
+        with api.http() as http:
+            while not stop.is_set():
+                answer = api.token(held["credentials"], http)
+                answers = [answer]
+                if answer.status_code == 200:
+                    bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+                    answers.append(http.post("/events", json=event(), headers=bearer))
+                with lock:
+                    done.extend(answers)
+                    refused.extend(one.text for one in answers if one.status_code not in (200, 202))
+
+    threads = [threading.Thread(target=program) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        spread = timedelta(seconds=3 * api.services.options.cool_down_seconds)
+        rotation = Rotation(api.secrets, registry_spread=spread, key_spread=timedelta(seconds=1))
+        for _ in range(3):
+            assert rotation.rotate(["shop"]) == ["shop"]
+            key_made = rotation.rotate_keys(at_once=True)
+            assert key_made
+            before = len(done)
+            while len(done) < before + 20:  # both are used side by side
+                stop.wait(0.05)
+            held["credentials"] = api.credentials()
+            before = len(done)
+            while len(done) < before + 20:
+                stop.wait(0.05)
+            revoke_old_secret(api.secrets, "shop")
+            forget_old_key(api)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert refused == []
+    assert len(done) > 120
+
+
+def forget_old_key(api: Api) -> None:
+    """What an hour does: the tokens of the older key are gone, so that a third may be made."""
+
+    def change(text: str) -> str:
+        keys = parse_keys(text)
+        newest = next(key for key in keys.keys if key.signs_from <= datetime.now(UTC) + timedelta(seconds=5))
+        return type(keys)((newest,), keys.salt).text()
+
+    api.secrets.change_signing_keys(change)
