@@ -22,6 +22,7 @@ ACCEPTED = {
 WILDCARDS = {
     r"\*": "The API knows no resources for these actions (Service Authorization Reference).",
     r"arn:aws:dynamodb:.*:table/[^*]+/(export|stream)/\*": "They get their names when they are made.",
+    r"arn:aws:dynamodb:.*:table/[^*]+/index/\*": "The indexes of one table, which its owner adds.",
     r"arn:aws:ecs:.*:task-definition/privacy-run:\*": "Each release is a revision of the one family.",
     r"arn:aws:ecs:.*:task/privacy-assets/\*": "Tasks get their names when they start, in the one cluster.",
     r"arn:aws:glue:.*:table/[^*/]+/\*": "The database is the product's own; runs make its tables.",
