@@ -26,7 +26,7 @@ def desk(aws: str, unique: str, tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def api(desk: Desk, unique: str) -> Iterator[Api]:
-    with running(unique, requests=Served(desk.resources)) as served:
+    with running(f"{unique}api", requests=Served(desk.resources)) as served:
         yield served
 
 

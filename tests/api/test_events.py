@@ -20,7 +20,7 @@ def event(**changed: Any) -> dict[str, Any]:
 
 
 def queued(api: Api) -> list[Any]:
-    return [accepted for body in api.messages() for accepted in unpack(body)]
+    return [accepted for body in api.messages() for accepted in unpack(body)[0]]
 
 
 def test_one_event_is_in_the_queue_when_it_is_accepted(api: Api) -> None:
@@ -73,7 +73,7 @@ def test_five_hundred_events_travel_in_few_messages(api: Api) -> None:
     assert http.post("/events", json=batch).json()["accepted"] == 500
     bodies = api.messages()
     assert len(bodies) == 4  # of at most 1 MiB
-    assert [found.event_id for body in bodies for found in unpack(body)] == [
+    assert [found.event_id for body in bodies for found in unpack(body)[0]] == [
         f"e-{number}" for number in range(500)
     ]
 
