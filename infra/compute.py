@@ -35,7 +35,7 @@ from infra.names import (
     suffixed,
 )
 from infra.parts import RUN, SERVICES, Statement, policies
-from infra.stages import HOME
+from infra.stages import HOME, NETWORK
 from privacy_assets.sizes import DEFAULT
 
 DATABASE = "dagster"
@@ -85,7 +85,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
         "--location-name",
         "privacy_assets",
     ],
-    "api": ["privacy-assets", "api", "serve", "--host", "0.0.0.0", "--port", str(API_PORT)],  # noqa: S104
+    "api": ["privacy-assets", "api", "--host", "0.0.0.0", "--port", str(API_PORT)],  # noqa: S104
 }
 _SIZES = {
     "webserver": (512, 1024),
@@ -140,7 +140,7 @@ class ComputeStack(cdk.Stack):
         vpc = ec2.Vpc(
             self,
             "Network",
-            ip_addresses=ec2.IpAddresses.cidr("10.60.0.0/16"),
+            ip_addresses=ec2.IpAddresses.cidr(NETWORK),
             availability_zones=self.stage.zones,
             nat_gateways=0,
             restrict_default_security_group=False,

@@ -276,13 +276,22 @@ class May:
             *self.key("TellKey", ALERT_KEY, "kms:Decrypt", "kms:GenerateDataKey", via="sns"),
         ]
 
-    def dsar_jobs(self) -> list[Statement]:
-        """The table of data subject requests; what it knows of a subject is encrypted with their key."""
+    def secret(self, what: str) -> list[str]:
+        """One of the API's secrets: by its name while there is none, later with what is put behind names."""
+        prefix = self.declared.stage.environment()["PRIVACY_ASSETS_API_SECRETS"]
+        name = self.arn("secretsmanager", f"secret:{prefix}/{what}")
+        return [name] if name.endswith("*") else [name, f"{name}-??????"]
+
+    def dsar_jobs(self, *, lists: bool = True) -> list[Statement]:
+        """The table of data subject requests; what it knows of a subject is encrypted with their key.
+
+        ``lists``: all of them, and not only one whose id is known.
+        """
         settings = self.declared.stage.environment()
         table = settings["PRIVACY_ASSETS_DSAR_JOBS_TABLE"]
         return [
-            *self.table("Requests", table, "GetItem", "PutItem", "Query", "Scan"),
-            *self.table("OpenRequests", f"{table}/index/*", "Query"),
+            *self.table("Requests", table, "GetItem", "PutItem", *(("Query", "Scan") if lists else ())),
+            *(self.table("OpenRequests", f"{table}/index/*", "Query") if lists else ()),
             *self.key(
                 "RequestKey", settings["PRIVACY_ASSETS_DSAR_KEY"], "kms:Decrypt", "kms:GenerateDataKey"
             ),
@@ -551,14 +560,19 @@ def _ingest_events(may: May) -> list[Statement]:
 
 
 def _api(may: May) -> list[Statement]:
+    """Programs send events, start scans and read findings, and open requests of subjects."""
     settings = may.declared.stage.environment()
-    secrets = settings["PRIVACY_ASSETS_API_SECRETS"]
+    names, archive = may.declared.names, may.archive_names
+    bucket = f"arn:aws:s3:::{settings['PRIVACY_ASSETS_DSAR_BUCKET']}"
     return [
+        # Hashes of the clients' secrets and the signing keys; a client's own secret is for the client alone.
         Statement(
             "Secrets",
             ["secretsmanager:GetSecretValue"],
-            [may.arn("secretsmanager", f"secret:{secrets}/*")],
+            [*may.secret("clients"), *may.secret("signing-keys")],
         ),
+        # The first process of all makes the first key.
+        Statement("FirstKey", ["secretsmanager:CreateSecret"], may.secret("signing-keys")),
         *may.table(
             "State",
             settings["PRIVACY_ASSETS_API_STATE_TABLE"],
@@ -569,11 +583,45 @@ def _api(may: May) -> list[Statement]:
         ),
         *may.queue(
             "Accept",
-            [settings["PRIVACY_ASSETS_EVENT_QUEUE"]],
-            "GetQueueAttributes",
+            [
+                settings["PRIVACY_ASSETS_EVENT_QUEUE"],
+                names.scan_requests,
+                settings["PRIVACY_ASSETS_DSAR_QUEUE"],
+            ],
             "GetQueueUrl",
             "SendMessage",
         ),
+        *may.table("ScanJobs", names.scan_jobs, "GetItem", "PutItem"),
+        *may.catalog(),
+        *may.list_lake(),
+        *may.read_lake("iceberg/scan_findings/"),
+        *may.dsar_jobs(lists=False),
+        *may.ledger(),
+        # Who a request is about stands in the ledger as a pseudonym.
+        *may.table("Erasures", archive.erasures, "GetItem", "PutItem"),
+        *may.key("ErasureKey", archive.key, "kms:Decrypt", "kms:GenerateDataKey"),
+        # Links are signed with these rights; what was kept for a request that is refused is deleted.
+        Statement("Answers", ["s3:DeleteObjectVersion", "s3:GetObject"], [f"{bucket}/*"]),
+        Statement("ListAnswers", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
+        *may.tell(settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
+    ]
+
+
+def _rotate_secrets(may: May) -> list[Statement]:
+    """New secrets of clients, their hashes, new signing keys; the job's page tells who uses older ones."""
+    settings = may.declared.stage.environment()
+    return [
+        Statement(
+            "Rotate",
+            [
+                "secretsmanager:CreateSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:UpdateSecretVersionStage",
+            ],
+            [*may.secret("clients"), *may.secret("signing-keys"), *may.secret("client/*")],
+        ),
+        *may.table("State", settings["PRIVACY_ASSETS_API_STATE_TABLE"], "GetItem"),
     ]
 
 
@@ -587,6 +635,7 @@ JOBS: Mapping[str, Callable[[May], list[Statement]]] = {
     "ledger_checkpoint": May.ledger,
     "dsar_request": _dsar_request,
     "dsar_approval": _dsar_approval,
+    "rotate_secrets": _rotate_secrets,
 }
 BY_HAND = ("nightly_exports", "daily_audit", "archive_deletions", "scan_bucket", "ingest_events")
 """Jobs whose assets a person may materialize in the asset graph, where a run has no job."""

@@ -15,6 +15,8 @@ FILE = Path(__file__).parent / "stages.yaml"
 DEFAULT_ACCOUNT, DEFAULT_REGION = "123456789012", "us-east-1"
 HOME = "/opt/privacy-assets"
 """Where the image has what is no package."""
+NETWORK = "10.60.0.0/16"
+"""The addresses of the network, the load balancer's among them."""
 BUCKETS = tuple(setting.name for setting in settings.ALL if setting.name.endswith("_BUCKET"))
 
 
@@ -61,6 +63,8 @@ class Stage(BaseModel):
         values = {setting.name: self._value(setting) for setting in settings.ALL}
         values[settings.RUN_ROLES.name] = f"arn:aws:iam::{self.account}:role/privacy-run-"
         values[settings.SHARDS.name] = "ecs"
+        # The load balancer, whose addresses change; it alone reaches the API's port.
+        values[settings.API_PROXIES.name] = NETWORK
         # The image's own: what is governed is part of a release.
         values[settings.ESTATE.name] = f"{HOME}/estate.yaml"
         values[settings.AUDITS.name] = f"{HOME}/audits"

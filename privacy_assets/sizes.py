@@ -22,6 +22,7 @@ SIZES: Mapping[str, Size] = {
     "ledger_checkpoint": Size(512, 2048),
     "dsar_request": Size(1024, 4096),
     "dsar_approval": Size(512, 2048),
+    "rotate_secrets": Size(512, 2048),
 }
 """By the job's name; each has a role of its own in the deployment."""
 SHARD = Size(4096, 16384)

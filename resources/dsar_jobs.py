@@ -108,7 +108,7 @@ class DsarJobsResource(dg.ConfigurableResource[Any]):
 
         end = 2 + int.from_bytes(sealed[:2], "big")
         key = clients.client("kms").decrypt(
-            CiphertextBlob=sealed[2:end], EncryptionContext={"job_id": job_id}
+            KeyId=self.key_id, CiphertextBlob=sealed[2:end], EncryptionContext={"job_id": job_id}
         )["Plaintext"]
         nonce, text = sealed[end : end + _NONCE_BYTES], sealed[end + _NONCE_BYTES :]
         return json.loads(AESGCM(key).decrypt(nonce, text, job_id.encode()))

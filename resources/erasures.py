@@ -117,7 +117,7 @@ class ErasuresResource(dg.ConfigurableResource[Any]):
                         ConditionExpression="attribute_not_exists(id)",
                     )
                 item = client.get_item(**where)["Item"]
-            _keys[held] = kms.decrypt(CiphertextBlob=item["encrypted"]["B"])["Plaintext"]
+            _keys[held] = kms.decrypt(KeyId=self.key_id, CiphertextBlob=item["encrypted"]["B"])["Plaintext"]
         return _keys[held]
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 from privacy_assets.api.clients import OLD_SECRET, parse_registry
 from privacy_assets.api.rotation import Rotation
 from privacy_assets.api.tokens import OLD_KEY
+from privacy_assets.tasks import task_tags
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
 
@@ -58,7 +59,7 @@ def rotation_job() -> dg.JobDefinition:
         name=ROTATE_SECRETS,
         description="Rotates secrets and signing keys of the API that are 30 days old. Nobody is refused.",
         executor_def=dg.in_process_executor,
-        tags={"dagster/max_retries": 2},
+        tags={"dagster/max_retries": 2, **task_tags(ROTATE_SECRETS)},
     )
     def rotate_secrets() -> Any:
         finish_secret(test_secret(set_secret(create_secret())))

@@ -216,7 +216,9 @@ class Needs:
             yield Need(part, f"glue:{wanted}", arn("glue", f"database/{self._database}"))
 
     def _kms_call(self, part: str, action: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
-        key = parameters.get("KeyId") or ""
+        key = parameters.get("KeyId")
+        if not key:  # KMS would find the key in the ciphertext: then whoever wrote it chose the key
+            raise AssertionError(f"{part}: kms:{action} names no key, expected KeyId")
         alias = key if key.startswith("alias/") else self._aliases.get(_last(key), "")
         yield Need(part, f"kms:{action}", arn("kms", "key/one"), (("kms:ResourceAliases", alias),))
 

@@ -8,12 +8,17 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 import requests
 from dagster._core.definitions.partitions.context import partition_loading_context
 
+from privacy_assets.api.rotation import Rotation, create_client, ensure_keys
+from privacy_assets.api.rotation_job import ROTATE_SECRETS
+from privacy_assets.api.server import services
 from privacy_assets.archive.names import ARCHIVE_DELETIONS, ARCHIVE_RESTORE
 from privacy_assets.audit.definition import load_audits
 from privacy_assets.definitions import build
@@ -24,7 +29,10 @@ from privacy_assets.jobs import DAILY_AUDIT, EXPORTS_TAG, NIGHTLY_EXPORTS
 from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan.assets import SCAN_JOB
 from resources import settings
+from resources.api_secrets import ApiSecrets
+from resources.api_state import ApiState
 from resources.provision import Names
+from tests.api.house import Api, served
 from tests.house import client, yesterday
 
 NOBODY = "nobody"
@@ -157,6 +165,42 @@ class Flows:
         assert self.tick("events")
         self.run(INGEST_EVENTS)
 
+    def rotation(self) -> None:
+        """A client's secret and a signing key that are a month old are replaced."""
+        secrets, then = ApiSecrets.from_settings(), datetime.now(UTC) - timedelta(days=31)
+        ensure_keys(secrets, lambda: then)
+        create_client(secrets, "old", ["events:write"], None, clock=lambda: then)
+        with patch.object(Rotation, "spread"):  # no process serves, so there is none to wait for
+            self.run(ROTATE_SECRETS)
+
+    def api(self) -> None:
+        """The API is started for the first time, and a program uses all that it has."""
+        secrets = ApiSecrets.from_settings()
+        with at_work("api"):
+            ensure_keys(secrets)
+        api = Api("", secrets, ApiState.from_settings(), services(self.estate))
+        credentials = api.client()
+        with at_work("api"), served(api):
+            self._use(api, credentials)
+
+    def _use(self, api: Api, credentials: dict[str, str]) -> None:
+        http = api.http(**api.bearer(credentials))
+        event = {"subject_id": "s", "event_type": "consent_given", "event_time": f"{yesterday()}T12:00:00Z"}
+        assert http.post("/events", json=event, headers={"Idempotency-Key": "one"}).status_code == 202
+        scan = http.post("/scan", json={"bucket": self.estate.buckets[0].name})
+        assert http.get(f"/jobs/{scan.json()['job_id']}").status_code == 200, scan.text
+        assert http.get("/results").json()["findings"]
+        assert http.get("/results.csv").status_code == 200
+        wish = {"user_id": "nobody", "action": "export", "identifiers": {"email": "nobody@example.com"}}
+        request = http.post("/dsar", json=wish)
+        assert request.status_code == 200, request.text
+        where = f"/dsar/{request.json()['jobId']}"
+        for path in ("", "/events"):
+            assert http.get(where + path).status_code == 200
+        decision = {"decision": "reject", "decided_by": "officer", "reason": "not our customer"}
+        assert http.post(f"{where}/approval", json=decision).status_code == 200
+        assert http.get("/readyz").status_code == 200
+
     def every_sensor(self) -> None:
         """All sensors tick, whether they have anything to do or not."""
         for sensor in self.definitions.sensors or []:
@@ -167,7 +211,9 @@ class Flows:
         self.night()
         self.deletions()
         self.scan()
+        self.api()
         self.events()
+        self.rotation()
         self.every_sensor()
 
     # --- local AWS itself

@@ -111,3 +111,10 @@ def test_an_action_too_many_is_named(templates: Templates, recorded: list[Need])
                 }
             )
     assert unused(Templates(documents), recorded) == ["code More s3:DeleteObject"]
+
+
+def test_the_api_reads_no_clients_secret(templates: Templates) -> None:
+    name = "arn:aws:secretsmanager:us-east-1:123456789012:secret:privacy-api/"
+    for what, expected in (("clients", True), ("signing-keys", True), ("client/shop", False)):
+        need = Need("api", "secretsmanager:GetSecretValue", f"{name}{what}-AbCdEf")
+        assert any(grant.allows(need) for grant in grants(templates, "api")) is expected, what

@@ -8,7 +8,8 @@ import pytest
 
 from infra.declared import Declared
 from infra.names import log_group
-from infra.parts import RUN, SERVICES, run_part
+from infra.parts import JOBS, RUN, SERVICES, run_part
+from privacy_assets.definitions import defs
 from privacy_assets.governed import PROJECT
 from privacy_assets.sizes import SIZES
 from resources import settings
@@ -22,7 +23,6 @@ EMPTY_BY_DESIGN = {
     settings.DETECTORS.name: "none unless the stage names a file",
     settings.API_OIDC_ISSUER.name: "none unless the stage names one",
     settings.API_OIDC_KEYS.name: "the issuer's own",
-    settings.API_PROXIES.name: "none unless the stage names them",
     settings.DEBUG.name: "stack traces may hold values",
 }
 
@@ -115,8 +115,16 @@ def test_every_job_has_its_role_and_every_part_its_log(templates: Templates) -> 
         for each in templates.all("AWS::IAM::Role")
         if "RoleName" in each.properties
     }
-    assert {f"privacy-{run_part(job)}" for job in SIZES} <= roles
+    # Dagster's own job of all assets has none: its runs are RUN's.
+    jobs = {job.name for job in defs().resolve_all_job_defs() if not job.name.startswith("__")}
+    assert jobs == set(SIZES) == set(JOBS)
+    assert {f"privacy-{run_part(job)}" for job in jobs} <= roles
     beginning = environment(templates, "code")[settings.RUN_ROLES.name].rpartition("/")[2]
-    assert {f"{beginning}{job.replace('_', '-')}" for job in SIZES} <= roles
+    assert {f"{beginning}{job.replace('_', '-')}" for job in jobs} <= roles
     groups = {each.properties.get("LogGroupName") for each in templates.all("AWS::Logs::LogGroup")}
     assert {log_group(part) for part in TASKS} <= groups
+
+
+def test_the_api_believes_the_load_balancer_about_addresses(templates: Templates) -> None:
+    (network,) = templates.all("AWS::EC2::VPC")
+    assert environment(templates, "api")[settings.API_PROXIES.name] == network.properties["CidrBlock"]
