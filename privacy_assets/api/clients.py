@@ -56,8 +56,10 @@ class Client:
     def with_secret(self, secret: str, now: datetime, valid: timedelta, overlap: timedelta) -> "Client":
         """Another secret beside the newest, which is valid for ``overlap`` more at most.
 
-        Raises RegistryError when two are valid already.
+        Raises RegistryError when two are valid already, and for an empty one.
         """
+        if not secret:
+            raise RegistryError(f"{self.id}: its new secret is empty, expected one of 256 random bits")
         digest = hashed(self.id, secret)
         if any(one.hash == digest for one in self.secrets):
             return self
@@ -142,7 +144,8 @@ def hashed(client_id: str, secret: str) -> str:
 def check(registry: Registry, client_id: str, secret: str, now: datetime) -> tuple[Client | None, bool]:
     """The client whose secret this is, and whether it is the newest one.
 
-    It does the same work for a client that is unknown, a secret that is wrong and one that is too old.
+    It does the same work for a client that is unknown, a secret that is wrong and one that is too old. An
+    empty one is nobody's, whatever the registry says.
     """
     client = registry.clients.get(client_id)
     known = client.secrets[:LIVE] if client is not None else ()
@@ -153,7 +156,7 @@ def check(registry: Registry, client_id: str, secret: str, now: datetime) -> tup
         equal = hmac.compare_digest(kept, digest)
         if equal and number < len(known) and known[number].not_after > now:
             found = number
-    return (client, found == 0) if found >= 0 else (None, False)
+    return (client, found == 0) if secret and found >= 0 else (None, False)
 
 
 def require_client(client_id: str, scopes: Sequence[str], buckets: Sequence[str] | None) -> None:

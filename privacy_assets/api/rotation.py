@@ -124,12 +124,12 @@ class Rotation:
 
     def set_secret(self, client_ids: Sequence[str]) -> None:
         """Their hashes in the registry, so that both secrets are valid."""
-        made = {client_id: self._pending(client_id) for client_id in client_ids}
+        made = {client_id: self._pending(client_id) for client_id in client_ids}  # "": finished elsewhere
 
         def change(text: str) -> str:
             registry, now = parse_registry(text), self.clock()
             for client_id, secret in made.items():
-                if client_id in registry.clients:  # it may be revoked meanwhile
+                if secret and client_id in registry.clients:  # it may be revoked meanwhile
                     client = registry.find(client_id)
                     registry = registry.put(client.with_secret(secret, now, VALID, OVERLAP))
             return registry.text()
@@ -140,9 +140,10 @@ class Rotation:
         """Both are valid by the registry as it is read now. Raises RotationFailed."""
         registry, now = parse_registry(self.store.registry()), self.clock()
         for client_id in client_ids:
-            if client_id not in registry.clients:
+            secret = self._pending(client_id)
+            if not secret or client_id not in registry.clients:
                 continue
-            found, is_newest = clients.check(registry, client_id, self._pending(client_id), now)
+            found, is_newest = clients.check(registry, client_id, secret, now)
             if found is None or not is_newest:
                 raise RotationFailed(f"{client_id}: its new secret is not valid, the one before still is")
 
@@ -154,6 +155,7 @@ class Rotation:
                 self.store.finish_client_secret(client_id)
 
     def _pending(self, client_id: str) -> str:
+        """Empty when there is none: another run may have finished it."""
         text = self.store.client_secret(client_id, pending=True)
         return str(json.loads(text)["client_secret"]) if text else ""
 

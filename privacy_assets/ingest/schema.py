@@ -8,9 +8,10 @@ jurisdiction is a violation to be listed, and refusing it would lose the withdra
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -33,6 +34,8 @@ EVENT_TYPES = (
 AHEAD = timedelta(minutes=5)
 """How far a sender's clock may be ahead of ours."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+MOST = 20
+"""How many problems of an event are told."""
 _EXTRA_BYTES = 65_536
 _SHOWN_NAME = 64  # a longer name of an unknown field is no typing error, and isn't repeated
 _JSON = "JSON: valid Unicode, no NaN or Infinity, not nested by the hundreds"
@@ -68,6 +71,8 @@ def _short(name: str, description: str, example: str) -> Field:
     return Field(name, _text(256, examples=[example]), _TEXT, "a text of 1 to 256 characters", description)
 
 
+_CATEGORIES = 64
+_CATEGORY = _text(128)
 FIELDS: tuple[Field, ...] = (
     Field(
         "event_id",
@@ -126,13 +131,13 @@ FIELDS: tuple[Field, ...] = (
         "data_categories",
         {
             "type": "array",
-            "items": _text(128),
-            "maxItems": 64,
+            "items": _CATEGORY,
+            "maxItems": _CATEGORIES,
             "uniqueItems": True,
             "examples": [["contact", "location"]],
         },
         pa.list_(_TEXT),
-        "a list of at most 64 different texts of 1 to 128 characters",
+        f"a list of at most {_CATEGORIES} different texts of 1 to 128 characters",
         "Categories of personal data concerned.",
     ),
     Field(
@@ -231,10 +236,17 @@ PARTITION_BY = ("event_date", "event_hour")
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _VALIDATOR = jsonschema_rs.Draft202012Validator(dict(SCHEMA), validate_formats=True)
+_VALIDATORS = {
+    field.name: jsonschema_rs.Draft202012Validator(dict(field.json), validate_formats=True)
+    for field in FIELDS
+}
+_is_item = jsonschema_rs.Draft202012Validator(_CATEGORY).is_valid
 
 
 def problems(event: object, now: datetime | None = None) -> Sequence[Problem]:
-    """All that is wrong with an event, none if it is one; ``now`` (default: the clock) limits its time."""
+    """What is wrong with an event, at most ``MOST``, none if it is one; ``now`` (default: the clock) limits
+    its time.
+    """
     try:
         wrong = [] if _VALIDATOR.is_valid(event) else _wrong(event)
     except (ValueError, RecursionError):  # half a surrogate pair, or nested beyond all measure
@@ -273,23 +285,40 @@ def _is_time(text: str, latest: datetime | None) -> bool:
 
 
 def _wrong(event: object) -> list[Problem]:
-    found: dict[Problem, None] = {}
-    for error in _VALIDATOR.iter_errors(event):
-        path, kind = error.instance_path, error.kind.as_dict()
-        if path:
-            found[Problem(_pointer(path), f"expected {_BY_NAME[str(path[0])].expected}")] = None
-        elif "unexpected" in kind:
-            for name in kind["unexpected"]:
-                found[_unknown(name)] = None
-        elif "property" in kind:
-            name = kind["property"]
-            found[Problem(f"/{name}", f"missing; expected {_BY_NAME[name].expected}")] = None
-        else:
-            found[Problem("", "expected an object")] = None
-    return list(found)
+    """Of what is not as the schema has it, the first ``MOST``.
+
+    The validator's own list has a copy of the event in each error, and is whole before the first is read: a
+    small event could have it use gigabytes. So each field is judged alone, with a yes or a no.
+    """
+    if not isinstance(event, dict):
+        return [Problem("", "expected an object")]
+    missing = (
+        Problem(f"/{field.name}", f"missing; expected {field.expected}")
+        for field in FIELDS
+        if field.required and field.name not in event
+    )
+    return list(islice(chain(missing, (one for name in event for one in _wrong_field(event, name))), MOST))
+
+
+def _wrong_field(event: Mapping[str, Any], name: str) -> Iterator[Problem]:
+    if name not in _BY_NAME:
+        yield _unknown(name)
+    elif not _VALIDATORS[name].is_valid(event[name]):
+        expected = f"expected {_BY_NAME[name].expected}"
+        places = [number for number, one in enumerate(_short_list(name, event[name])) if not _is_item(one)]
+        for place in places:
+            yield Problem(f"/{name}/{place}", expected)
+        if not places:
+            yield Problem(f"/{name}", expected)
+
+
+def _short_list(name: str, value: object) -> Sequence[object]:
+    is_short = name == "data_categories" and isinstance(value, list) and len(value) <= _CATEGORIES
+    return value if is_short else ()  # type: ignore[return-value]  # it is a list
 
 
 def _unknown(name: str) -> Problem:
+    name.encode()  # raises ValueError for half a surrogate pair
     detail = "unknown field; what an event has besides its fields belongs in `extra`"
     return Problem(_pointer([name]) if len(name) <= _SHOWN_NAME else "", detail)
 

@@ -59,6 +59,20 @@ def test_where_none_is_an_event_nothing_is_accepted(api: Api) -> None:
     assert queued(api) == []
 
 
+@pytest.mark.parametrize("good", [0, 1])
+def test_of_much_that_is_wrong_each_event_has_a_part(api: Api, good: int) -> None:
+    http = api.http(**api.bearer(api.client()))
+    wrong = event(data_categories=[7] * 64)
+    answer = http.post("/events", json=[event()] * good + [wrong] * 499)
+    assert answer.status_code == (207 if good else 422)
+    if good:
+        told = [len(one["errors"]) for one in answer.json()["events"][1:]]
+    else:
+        places = [error["pointer"].split("/")[1] for error in answer.json()["errors"]]
+        told = [places.count(str(number)) for number in range(499)]
+    assert told == [20] * 5 + [1] * 494
+
+
 @pytest.mark.parametrize("number", [0, 501])
 def test_a_batch_has_1_to_500_events(api: Api, number: int) -> None:
     http = api.http(**api.bearer(api.client()))

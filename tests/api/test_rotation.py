@@ -3,14 +3,22 @@
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from privacy_assets.api.clients import OLD_SECRET, RegistryError, check, parse_registry  # fmt: skip
+from privacy_assets.api.clients import (
+    OLD_SECRET,
+    Hashed,
+    Registry,
+    RegistryError,
+    check,
+    hashed,
+    parse_registry,
+)
 from privacy_assets.api.rotation import (
     KEY_OVERLAP,
     KEY_SPREAD,
@@ -147,6 +155,29 @@ def test_a_client_revoked_in_between_stays_revoked(house: House) -> None:
     house.rotation.finish_secret(["shop"])
     assert not house.is_valid(made)
     assert parse_registry(house.secrets.registry()).clients == {}
+
+
+def test_finished_elsewhere_no_empty_secret_is_made_valid(house: House) -> None:
+    """`client rotate --drop-old` finishes between two steps of the job: nothing is pending any more."""
+    house.rotation.create_secret(["shop"])
+    assert house.rotation.rotate(["shop"]) == ["shop"]
+    assert revoke_old_secret(house.secrets, "shop", house.clock)
+    new, registry = house.secret(), house.secrets.registry()
+    house.rotation.set_secret(["shop"])
+    house.rotation.test_secret(["shop"])
+    house.rotation.finish_secret(["shop"])
+    assert not house.is_valid("")
+    assert house.is_valid(new)
+    assert house.secret() == new
+    assert house.secrets.registry() == registry
+
+
+def test_an_empty_secret_is_none_even_where_its_hash_is_kept(house: House) -> None:
+    client = parse_registry(house.secrets.registry()).find("shop")
+    with pytest.raises(RegistryError, match="empty"):
+        client.with_secret("", NOW, VALID, OVERLAP)
+    kept = Hashed(hashed("shop", ""), NOW, NOW + VALID)
+    assert check(Registry({"shop": replace(client, secrets=(kept,))}), "shop", "", NOW) == (None, False)
 
 
 def test_changes_at_once_are_all_there(house: House) -> None:

@@ -1,5 +1,6 @@
 """What is an event and what is none, and that nobody is told what was in it."""
 
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from privacy_assets.estate import load_estate
 from privacy_assets.governed import path_of
-from privacy_assets.ingest.schema import COLUMNS, FIELDS, PARTITION_BY, SCHEMA, problems
+from privacy_assets.ingest.schema import COLUMNS, FIELDS, MOST, PARTITION_BY, SCHEMA, problems
 from resources import settings
 from tests.ingest.events import NOW, event
 
@@ -119,3 +120,28 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     }
     for nothing in ([], "event", None, 7):
         assert pointers(nothing) == [""]
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"data_categories": [7] * 500_000}, {"/data_categories"}),
+        ({"data_categories": [7] * 64}, {f"/data_categories/{number}" for number in range(MOST)}),
+        ({"subject_id": [7] * 500_000}, {"/subject_id"}),
+        ({f"f{number}": 7 for number in range(200_000)}, {f"/f{number}" for number in range(MOST)}),
+        ({"event_type": "x", "extra": {"a": [7] * 500_000}}, {"/event_type"}),
+    ],
+)
+def test_of_much_that_is_wrong_a_part_is_told(fields: dict[str, Any], where: set[str]) -> None:
+    assert set(pointers(event(**fields))) == where
+
+
+def test_no_copy_of_an_event_is_made_to_say_what_is_wrong() -> None:
+    """Each error of the validator's own list holds a copy of what it is about."""
+    large = {"data_categories": [7] * 500_000, "mail": 1}
+    tracemalloc.start()
+    try:
+        assert set(pointers(large)) >= {"/subject_id", "/data_categories", "/mail"}
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

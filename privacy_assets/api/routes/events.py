@@ -16,6 +16,8 @@ from privacy_assets.ingest import schema
 from privacy_assets.ingest.messages import MESSAGE_BYTES, Accepted, TooLarge, accept, pack
 
 EVENTS = 500
+ERRORS = 100
+"""How many problems a request is told, besides one for each refused event."""
 BODY = 5 * MESSAGE_BYTES
 _EVENT = "#/components/schemas/Event"
 
@@ -103,7 +105,7 @@ async def _accept(services: Services, caller: Caller, document: Any, ids: Ids) -
     if not 1 <= len(sent) <= EVENTS:
         raise invalid([FieldError("", f"expected 1 to {EVENTS} events")])
     now = services.now()
-    wrong = [schema.problems(event, now) for event in sent]
+    wrong = _told([schema.problems(event, now) for event in sent])
     if all(wrong):
         raise invalid(_errors(wrong, is_batch=is_batch))
     # An identifier for each place, whether it is used or not: what comes again has to find its own.
@@ -128,6 +130,16 @@ async def _accept(services: Services, caller: Caller, document: Any, ids: Ids) -
     return Response(
         answer.model_dump_json(exclude_none=True), 207 if refused else 202, media_type="application/json"
     )
+
+
+def _told(wrong: Sequence[Sequence[schema.Problem]]) -> list[Sequence[schema.Problem]]:
+    """All of them up to ``ERRORS``, then the first of each event."""
+    left = ERRORS
+    told = []
+    for found in wrong:
+        told.append(found[: max(left, 1)])
+        left -= len(told[-1])
+    return told
 
 
 def _errors(wrong: Sequence[Sequence[schema.Problem]], *, is_batch: bool) -> list[FieldError]:
