@@ -7,7 +7,7 @@ and partitions of requests that ended long ago.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from privacy_assets.dsar.names import ATTEMPT_TAG, DSAR_REQUEST, PARTITIONS
 from privacy_assets.dsar.register import CLOSING, Job, NoSuchRequest, Register
 from privacy_assets.dsar.requests import MalformedMessage, parse_message
 from privacy_assets.dsar.states import State
+from privacy_assets.dsar.work import said
 from privacy_assets.partitions import REQUESTS
 from resources.settings import DSAR_BUNDLE_DAYS, SENSOR_SECONDS
 from resources.sqs import Message
@@ -32,6 +33,7 @@ _AGAIN_SECONDS = 30
 _LOST_SECONDS = 120
 """A request that is PENDING for longer and has no run is asked for again."""
 _RETIRED = 200
+_ROOT_TAG = "dagster/root_run_id"
 _PARTITION_TAG = "dagster/partition"
 _OVER = frozenset({dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS})
 Clock = Callable[[], datetime]
@@ -137,7 +139,7 @@ def dsar_jobs_sensor(now: Clock = utc_now) -> dg.SensorDefinition:
         done = [
             *_ended_runs(context, register),
             *_closed(context, register),
-            *_freed(register, now()),
+            *_freed(context, register, now()),
             *_lost(context, register, now()),
         ]
         retired = _retire(context, register, now())
@@ -152,57 +154,98 @@ def dsar_jobs_sensor(now: Clock = utc_now) -> dg.SensorDefinition:
     return dsar_jobs
 
 
+def _each(
+    context: dg.SensorEvaluationContext, listed: Iterable[Job], work: Callable[[Job], str | None]
+) -> list[str]:
+    """What was done about each; one that goes wrong keeps no other waiting, and is tried again."""
+    lines = []
+    for job in list(listed):
+        try:
+            line = work(job)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this request's alone
+            context.log.error(f"{job['job_id']}: {said(error)}")  # noqa: TRY400  # no trace: it may quote a value
+            continue
+        if line is not None:
+            lines.append(f"{job['job_id']}: {line}")
+    return lines
+
+
 def _ended_runs(context: dg.SensorEvaluationContext, register: Register) -> list[str]:
     """RUNNING requests whose run is over without having said so."""
-    lines = []
-    for listed in list(register.jobs.in_state(State.RUNNING)):
-        run = context.instance.get_run_by_id(listed["run_id"])
-        if run is not None and (run.status not in _OVER or run.tags.get("dagster/will_retry") == "true"):
-            continue
+
+    def look(listed: Job) -> str | None:
+        run = _newest(context, listed["run_id"])
+        if run is not None and not _over(run):
+            return None
         events = (
-            context.instance.all_logs(listed["run_id"], of_type=dg.DagsterEventType.STEP_FAILURE)
-            if run is not None
-            else []
+            context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE) if run else []
         )
         job = register.fail(listed["job_id"], listed["run_id"], says_why=bool(events))
-        lines.append(f"{job['job_id']}: run {listed['run_id']} is over, now {job['state']}")
-    return lines
+        return f"run {listed['run_id']} is over, now {job['state']}"
+
+    return _each(context, register.jobs.in_state(State.RUNNING), look)
+
+
+def _newest(context: dg.SensorEvaluationContext, run_id: str) -> dg.DagsterRun | None:
+    """The newest of a run and all that were started to go on from it: a retry may die before it has taken
+    the request up.
+    """
+    run = context.instance.get_run_by_id(run_id)
+    if run is None:
+        return None
+    tags = {_ROOT_TAG: run.tags.get(_ROOT_TAG, run_id)}
+    later = context.instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
+    return later[0] if later else run
+
+
+def _over(run: dg.DagsterRun) -> bool:
+    return run.status in _OVER and run.tags.get("dagster/will_retry") != "true"
 
 
 def _closed(context: dg.SensorEvaluationContext, register: Register) -> list[str]:
-    lines = []
-    for listed in list(register.jobs.in_state(CLOSING)):
-        job = composition.close(context.resources, listed["job_id"])
-        lines.append(f"{job['job_id']}: {job['state']}, told")
-    return lines
+    def look(listed: Job) -> str:
+        return f"{composition.close(context.resources, listed['job_id'])['state']}, told"
+
+    return _each(context, register.jobs.in_state(CLOSING), look)
 
 
-def _freed(register: Register, now: datetime) -> list[str]:
-    lines = []
-    for listed in watch.freed(register, now):
+def _freed(context: dg.SensorEvaluationContext, register: Register, now: datetime) -> list[str]:
+    def look(listed: Job) -> str:
         register.retry(listed["job_id"], "dsar_jobs", "its date has come")
-        lines.append(f"{listed['job_id']}: taken up again, its date has come")
-    return lines
+        return "taken up again, its date has come"
+
+    return _each(context, watch.freed(register, now), look)
 
 
 def _lost(context: dg.SensorEvaluationContext, register: Register, now: datetime) -> list[str]:
-    lines = []
+    """PENDING requests whose message was lost, or whose run was over before it began."""
     limit = now - timedelta(seconds=_LOST_SECONDS)
-    for listed in list(register.jobs.in_state(State.PENDING)):
-        if datetime.fromisoformat(listed["updated_at"]) < limit and _run(context, listed) is None:
-            register.flush(listed["job_id"])
-            register.ask(listed["job_id"])
-            lines.append(f"{listed['job_id']}: asked for again")
-    return lines
+
+    def look(listed: Job) -> str | None:
+        run = _run(context, listed)
+        if run is not None:
+            if not _over(run):
+                return None
+            job = register.never_began(listed["job_id"], listed["attempt"], run.run_id)
+            return f"run {run.run_id} is over, now {job['state']}"
+        if datetime.fromisoformat(listed["updated_at"]) >= limit:
+            return None
+        register.ask(listed["job_id"])
+        register.flush(listed["job_id"])
+        return "asked for again"
+
+    return _each(context, register.jobs.in_state(State.PENDING), look)
 
 
 def _retire(context: dg.SensorEvaluationContext, register: Register, now: datetime) -> list[str]:
     """Partitions of requests whose answer is deleted by now; the records stay, and say so once it is done."""
     expired = watch.expired(register, now, round(DSAR_BUNDLE_DAYS.number()))[:_RETIRED]
     there = set(context.instance.get_dynamic_partitions(PARTITIONS)) if expired else set()
-    for job in expired:
-        if job["job_id"] not in there:
-            register.retire(job["job_id"])
+
+    def gone(listed: Job) -> None:
+        register.retire(listed["job_id"])
+
+    _each(context, (job for job in expired if job["job_id"] not in there), gone)
     return [str(job["job_id"]) for job in expired if job["job_id"] in there]
 
 

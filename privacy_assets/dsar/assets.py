@@ -126,6 +126,7 @@ def _store_results(estate: Estate) -> dg.AssetsDefinition:
     )
     def gather(context: dg.OpExecutionContext) -> Any:
         worker = composition.worker(estate, context.resources)
+        _begun(context, worker.register)
         job = _quietly(lambda: worker.gather(context.partition_key))
         if job["state"] in (State.RUNNING, State.COMPLETED):
             yield dg.Output(None, metadata=_store_metadata(job))
@@ -164,7 +165,7 @@ def _store_step(estate: Estate, store: str) -> Callable[..., Any]:
     )
     def step(context: dg.OpExecutionContext) -> Any:
         worker = composition.worker(estate, context.resources)
-        if worker.register.get(context.partition_key)["state"] == State.COMPLETED:
+        if _begun(context, worker.register)["state"] == State.COMPLETED:
             entry: Any = {}
         else:
             entry = _quietly(lambda: worker.work(context.partition_key, store))
@@ -275,11 +276,16 @@ def _approval(estate: Estate) -> dg.AssetsDefinition:
 
 
 def _begun(context: dg.OpExecutionContext, register: Register) -> Job:
-    """The request, RUNNING by this run. A run that a person starts is a new attempt."""
+    """The request, RUNNING by this run. A run that a person starts is a new attempt.
+
+    Each step asks, as a run that goes on from another's failure begins anywhere.
+    """
     job_id, tags = context.partition_key, context.run.tags
     by_hand = names.ATTEMPT_TAG not in tags or context.run.parent_run_id is not None
-    if register.get(job_id)["state"] == State.COMPLETED:
-        return register.get(job_id)
+    job = register.get(job_id)
+    mine = job.get("run_id") == context.run.run_id
+    if job["state"] == State.COMPLETED or (mine and job["state"] in (State.RUNNING, State.BLOCKED)):
+        return job
     attempt = None if by_hand else int(tags[names.ATTEMPT_TAG])
     return _quietly(lambda: register.begin(job_id, attempt, context.run.run_id))
 

@@ -44,6 +44,10 @@ class Refused(UserError):  # noqa: N818  # what it is
     """What was asked of a request can't be done in its state."""
 
 
+class Untellable(UserError):  # noqa: N818  # what it is
+    """What would be told of a request is nothing that the ledger takes."""
+
+
 class Jobs(Protocol):
     """Where requests are kept."""
 
@@ -65,6 +69,10 @@ class Trail(Protocol):
 
     def tell(self, job_id: str, events: Sequence[Event]) -> None:
         """Append those of a request's events that are not there yet, by their ``seq``."""
+        ...
+
+    def check(self, job_id: str, event: Event) -> None:
+        """Raises Untellable for an event that ``tell`` would refuse, or that names a person."""
         ...
 
 
@@ -246,16 +254,36 @@ class Register:
             self._ask(job)
         return job
 
+    def never_began(self, job_id: str, attempt: int, run_id: str) -> Job:
+        """The run of a PENDING request's attempt is over, before it took the request up. It is followed by
+        another, up to MAX_ATTEMPTS; else the request is FAILED.
+        """
+
+        def apply(job: Job) -> Any:
+            if job["state"] != State.PENDING or job["attempt"] != attempt:
+                return None
+            if attempt < MAX_ATTEMPTS:
+                return [_again(job, f"run {run_id} never began")]
+            _move(job, State.FAILED)
+            job["reason"] = f"run {run_id} never began"
+            return [("dsar.failed", {"reason": job["reason"], "attempt": attempt, "run_id": run_id})]
+
+        job = self.change(job_id, "dsar_jobs", apply)
+        if job["state"] == State.PENDING:
+            self._ask(job)
+        return job
+
     # --- what people decide
 
     def approve(self, job_id: str, by: str) -> Job:
-        """Let an erasure that was searched for go on."""
+        """Let an erasure that was searched for go on, of who the subject is known to be by now."""
 
         def apply(job: Job) -> Any:
-            if job.get("approval"):
+            version = job.get("identified", {}).get("version")
+            if job.get("approval") and job["approval"].get("identity") == version:
                 return None
             self._require_waiting(job)
-            job["approval"] = {"by": by, "at": _text(self._now())}
+            job["approval"] = {"by": by, "at": _text(self._now()), "identity": version}
             return [("dsar.approved", {"by": by}), _again(job, "approved")]
 
         job = self.change(job_id, by, apply)
@@ -426,15 +454,17 @@ class Register:
     def _note(self, job: Job, actor: str, events: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         for kind, words in events:
             job["seq"] += 1
-            job["outbox"].append(
-                {
-                    "seq": job["seq"],
-                    "type": kind,
-                    "at": _text(self._now()),
-                    "actor": actor,
-                    "data": dict(words),
-                }
-            )
+            event = {
+                "seq": job["seq"],
+                "type": kind,
+                "at": _text(self._now()),
+                "actor": actor,
+                "data": dict(words),
+            }
+            self._trail.check(
+                job["job_id"], event
+            )  # before it is written: one that is refused stays for ever
+            job["outbox"].append(event)
 
     def _ask(self, job: Mapping[str, Any]) -> None:
         self._queue.send(Message(JobId(job["job_id"]), Action(job["action"])).body)

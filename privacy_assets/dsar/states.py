@@ -34,7 +34,14 @@ class StoreState(StrEnum):
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.RUNNING, State.REJECTED}),
+    State.PENDING: frozenset(
+        {
+            State.RUNNING,
+            State.PENDING,  # its run was over before it began
+            State.FAILED,
+            State.REJECTED,
+        }
+    ),
     State.RUNNING: frozenset(
         {
             State.RUNNING,  # another run takes over from one that died

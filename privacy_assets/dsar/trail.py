@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from privacy_assets.ledger.events import Event
+from privacy_assets.dsar.register import Untellable
+from privacy_assets.ledger.events import Event, EventError
 
 
 class Log(Protocol):
@@ -29,6 +30,14 @@ class LedgerTrail:
     def subject(self, value: str) -> str:
         """A keyed HMAC; hashed once more, into the form that the ledger asks for."""
         return hashlib.sha256(self._pseudonyms.pseudonym("subject", value).encode()).hexdigest()
+
+    def check(self, job_id: str, event: Mapping[str, Any]) -> None:
+        """Raises Untellable for an event that the ledger refuses, or whose actor is named by an address."""
+        try:
+            _event(job_id, {**event, "data": {**event["data"], "actor": event["actor"]}}).encode()
+        except EventError as error:
+            why = "names a person; say it without" if "e-mail" in str(error) else str(error)
+            raise Untellable(f"request {job_id}: what is told of it ({event['type']}) {why}") from None
 
     def tell(self, job_id: str, events: Sequence[Mapping[str, Any]]) -> None:
         """Append those of a request's events that are not there yet.

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from privacy_assets.dsar import bundle, identity
-from privacy_assets.dsar.register import Job, Register
+from privacy_assets.dsar.register import Job, Register, Untellable
 from privacy_assets.dsar.states import FINAL, NEEDS_APPROVAL, Action, State, StoreState
 from privacy_assets.dsar.stores.protocol import (
     Blocked,
@@ -172,18 +172,28 @@ class Worker:
             return dict(entry)
         place = self._places[store]
         try:
+            _require_whole(job, place.store, known)
             if job["action"] == Action.EXPORT:
                 self._export(job, place, known)
             else:
                 self._erase(job, place, known)
         except Exception as error:
-            why = said(error)
-            self.register.store(
-                job_id, store, {"state": StoreState.FAILED, "error": why}, "dsar.store_failed", {"error": why}
-            )
+            self._failed(job_id, store, error)
             raise
         done: Mapping[str, Any] = self.register.get(job_id)["stores"][store]
         return done
+
+    def _failed(self, job_id: str, store: str, error: Exception) -> None:
+        def note(why: str) -> None:
+            words = {"error": why}
+            self.register.store(
+                job_id, store, {"state": StoreState.FAILED, **words}, "dsar.store_failed", words
+            )
+
+        try:
+            note(said(error))
+        except Untellable:
+            note(type(error).__name__)
 
     def _export(self, job: Job, place: Place, known: Known) -> None:
         job_id, store = job["job_id"], place.store
@@ -204,7 +214,7 @@ class Worker:
             before = store.find(known.identifiers).records + entry.get("erased", 0) + entry.get("changed", 0)
             entry = {**entry, "state": StoreState.FOUND, "before": before, "identity": known.version}
             self.register.store(job_id, store.name, entry, "dsar.store_found", {"counts": {"before": before}})
-        if self._waits(job):
+        if self._waits(job, known):
             return
         for noun, subject in self._governed(known.identifiers):
             self._erasures.begin(noun, subject, job_id)
@@ -274,18 +284,30 @@ class Worker:
         except FileNotFoundError:
             return ()
 
-    def _waits(self, job: Mapping[str, Any]) -> bool:
-        return Action(job["action"]) in self._needs_approval and not job.get("approval")
+    def _waits(self, job: Mapping[str, Any], known: Known) -> bool:
+        """Whether it must be approved and is not: an approval covers who was known when it was given."""
+        approved = job.get("approval", {}).get("identity") == known.version
+        return Action(job["action"]) in self._needs_approval and not approved
 
     # --- the whole
 
     def gather(self, job_id: str) -> Job:
-        """All stores were worked in: the request goes on RUNNING, or is BLOCKED."""
+        """All stores were worked in: the request goes on RUNNING, or is BLOCKED.
+
+        Raises StoreError where one was not, or not for all that the subject is known by.
+        """
         job = self.register.get(job_id)
         if job["state"] != State.RUNNING:
             return job
         self.register.flush(job_id)
-        if self._waits(job):
+        known = self._known(job_id)
+        assert known is not None
+        if known.missed:
+            raise _not_whole(known)
+        left = [name for name in self._places if job["stores"].get(name, {}).get("identity") != known.version]
+        if left:
+            raise StoreError(f"{', '.join(left)}: not worked in for all that the subject is known by")
+        if self._waits(job, known):
             return self.register.block(job_id, NEEDS_APPROVAL, None)
         blocked = {
             name: entry["blocked"]
@@ -370,17 +392,17 @@ class Worker:
 
 
 def close(register: Register, objects: Objects, topic: Topic, job_id: str) -> Job:
-    """What must follow a request's end or standstill: its events in the ledger, people told, and once it has
-    ended, all that was kept for the work deleted. At least once.
+    """What must follow a request's end or standstill: once it has ended, all that was kept for the work
+    deleted; its events in the ledger, and people told. At least once.
     """
-    register.flush(job_id)
     job = register.get(job_id)
-    if job.get("tell"):
-        topic.publish(*notice(job))
-    if State(job["state"]) in FINAL:
+    if State(job["state"]) in FINAL:  # first, as nothing that goes wrong below may keep it
         objects.delete(f"{WORK}/{job_id}/")
         if job["state"] == State.REJECTED:
             objects.delete(f"{ANSWERS}/{job_id}")
+    register.flush(job_id)
+    if job.get("tell"):
+        topic.publish(*notice(job))
     return register.closed(job_id)
 
 
@@ -435,6 +457,21 @@ class _Patient:
 
     def verify(self, identifiers: Identifiers, touched: Sequence[str] = ()) -> Remaining:
         raise NotImplementedError
+
+
+def _not_whole(known: Known) -> StoreError:
+    """Who the request is about is not known wholly: what is done for it would leave something behind."""
+    return StoreError(f"{', '.join(known.missed)} could not be asked for links; a retry asks again")
+
+
+def _require_whole(job: Mapping[str, Any], store: Store, known: Known) -> None:
+    """Raises StoreError, or what the store raises, where too little is known to work in it: nothing is erased
+    for a subject who is half known.
+    """
+    if store.name in known.missed:
+        store.find(known.identifiers)  # says what is wrong, if it still is
+    if store.name in known.missed or (known.missed and job["action"] == Action.DELETE):
+        raise _not_whole(known)
 
 
 def _work(job_id: str, name: str) -> str:
