@@ -180,7 +180,7 @@ def copy(
     if log.open() is None:
         raise UserError("nothing has been logged yet")
     try:
-        size = folder.copy(ledger, ledger.index(), to)
+        size = folder.copy(ledger, ledger.index(), log.head, to)
     except FileNotFoundError as missing:
         raise UserError(
             f"{missing}: is missing in the log; `privacy-assets ledger verify` says more"

@@ -7,7 +7,7 @@ from pathlib import Path
 from privacy_assets.errors import UserError
 from privacy_assets.ledger import checkpoint, tiles
 from privacy_assets.ledger.log import CHECKPOINT
-from privacy_assets.ledger.verify import Source
+from privacy_assets.ledger.verify import GetHead, Source
 
 KEPT = "checkpoints"
 """Where checkpoints are put aside, one a day, in a folder as in the bucket."""
@@ -55,13 +55,17 @@ class Folder:
             raise UserError(f'{self._path / INDEX}: expected lines of {{"stream": "…", "leaf": 0}}') from None
 
 
-def copy(source: Source, index: Iterable[tuple[str, int]], to: Path) -> int:
+def copy(source: Source, index: Iterable[tuple[str, int]], head: GetHead, to: Path) -> int:
     """Copy a published log into ``to``; answers its size. Raises FileNotFoundError for what is missing there
     and UserError for a folder that holds something.
+
+    What tells of a longer log than there is, is copied too: it shows that an end was cut off. Only index rows
+    of entries that were appended meanwhile, which ``head`` has, are left out.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"{to}: is there and not empty, expected a folder that is, or a name for a new one")
     folder = Folder(to)
+    kept = list(source.kept())  # before the checkpoint: later, one of a log that goes on may be larger
     signed = source.read(CHECKPOINT)
     size = checkpoint.parse(signed).size
     paths = [tiles.path(*place) for place in tiles.layout(size)]
@@ -69,12 +73,15 @@ def copy(source: Source, index: Iterable[tuple[str, int]], to: Path) -> int:
         if body is None:
             raise FileNotFoundError(path)
         folder.write(path, body)
-    for number, (name, kept) in enumerate(source.kept()):
-        if checkpoint.parse(kept).size <= size:
-            taken = (to / name).exists()  # another version of the same name
-            folder.write(f"{name}-{number}" if taken else name, kept)
-    rows = sorted(((stream, leaf) for stream, leaf in index if leaf < size), key=lambda row: row[1])
-    lines = [json.dumps({"stream": stream, "leaf": leaf}) + "\n" for stream, leaf in rows]
+    for number, (name, old) in enumerate(kept):
+        taken = (to / name).exists()  # another version of the same name
+        folder.write(f"{name}-{number}" if taken else name, old)
+    rows = sorted(index, key=lambda row: row[1])
+    committed = head()  # after the index: it has every row's entry, unless its end was cut off
+    meanwhile = range(size, committed.size if committed else 0)
+    lines = [
+        json.dumps({"stream": stream, "leaf": leaf}) + "\n" for stream, leaf in rows if leaf not in meanwhile
+    ]
     folder.write(INDEX, "".join(lines).encode())
     folder.write(CHECKPOINT, signed)
     return size

@@ -35,6 +35,8 @@ MOST_BYTES = 300_000
 """Bytes of one batch: an item of DynamoDB takes 400 KB."""
 _PATIENCE = 300.0
 _LONGEST_PAUSE = 0.5
+_LOOKS = 10
+"""How often head and checkpoint are read until they are of one time."""
 
 
 class LedgerDamaged(Exception):  # noqa: N818  # what it is
@@ -42,7 +44,7 @@ class LedgerDamaged(Exception):  # noqa: N818  # what it is
 
 
 class LedgerBusy(Exception):  # noqa: N818  # what it is
-    """Others appended all the time, for five minutes. Nothing of the batch is in the log."""
+    """Others appended all the time. Nothing of the batch is in the log."""
 
 
 class Store(Protocol):
@@ -164,7 +166,10 @@ class Log:
                 time.sleep(random.uniform(0, pause))  # noqa: S311  # no secret
 
     def open(self) -> Checkpoint | None:
-        """Publish what was committed by somebody who died; the checkpoint, None for a log without entries."""
+        """Publish what was committed by somebody who died; the checkpoint, None for a log without entries.
+
+        Raises LedgerBusy and LedgerDamaged.
+        """
         with self._lock:
             self._catch_up()
             self._publish()
@@ -190,11 +195,13 @@ class Log:
         return found
 
     def _catch_up(self) -> None:
-        """Bring the edge to the head. Raises LedgerDamaged."""
+        """Bring the edge to the head. Raises LedgerBusy and LedgerDamaged."""
         head = self.head()
-        if head is None:
-            if self._edge.size or self.checkpoint() is not None:
+        if head is None and (self._edge.size or self.checkpoint() is not None):
+            head = self.head()  # the first append may have come between the two looks
+            if head is None:
                 raise LedgerDamaged("the table has no head, but there is a checkpoint")
+        if head is None:
             self._loaded = True
             return
         if not (self._loaded and head.start <= self._edge.size <= head.size):
@@ -208,29 +215,44 @@ class Log:
         self._loaded = True
 
     def _load(self, head: Head) -> Head:
-        """Take the published log's edge; the head to go on to from there. Raises LedgerDamaged."""
+        """Take the published log's edge; the head to go on to. Raises LedgerBusy and LedgerDamaged."""
+        found, head = self._look(head)
+        published = found.size if found else 0
         try:
-            signed, self._tag = self._store.read_tagged(CHECKPOINT)
-        except FileNotFoundError:
-            self._tag, published, edge = "", 0, Edge()
-        else:
-            found = self._verified(signed)
-            published = found.size
-            try:
-                edge = Edge.load(published, self._store.read)
-            except (FileNotFoundError, tiles.BundleError) as error:
-                raise LedgerDamaged(f"the published log of {published:,} entries: {error}") from None
-            if edge.root() != found.root:
-                raise LedgerDamaged(f"the tiles of {published:,} entries do not make the checkpoint's root")
-        if published > head.size:  # it has moved since we looked, or else the table is an old one
-            head = self.head() or head
-        if not head.start <= published <= head.size:
-            raise LedgerDamaged(
-                f"the table has entries {head.start:,} to {head.size:,}, the checkpoint {published:,}: one "
-                "of them is not of this log, or was restored from an earlier time"
-            )
+            edge = Edge.load(published, self._store.read)
+        except (FileNotFoundError, tiles.BundleError) as error:
+            raise LedgerDamaged(f"the published log of {published:,} entries: {error}") from None
+        if found and edge.root() != found.root:
+            raise LedgerDamaged(f"the tiles of {published:,} entries do not make the checkpoint's root")
         self._edge, self._published, self._since, self._full = edge, published, [], {}
         return head
+
+    def _look(self, head: Head) -> tuple[Checkpoint | None, Head]:
+        """The checkpoint, and ``head`` or a later one that goes on from it. Raises LedgerBusy, LedgerDamaged.
+
+        A head begins where the log was published before it was committed. So a checkpoint that is read after
+        it is never smaller than its start, and one that is read before it never larger than its size.
+        """
+        for _ in range(_LOOKS):
+            found: Checkpoint | None = None
+            self._tag, published, before = "", 0, head
+            try:
+                signed, self._tag = self._store.read_tagged(CHECKPOINT)
+            except FileNotFoundError:
+                pass
+            else:
+                found = self._verified(signed)
+                published = found.size
+            if published > head.size:  # it has moved since we looked, or else the table is an old one
+                head = self.head() or head
+            if head.start <= published <= head.size:
+                return found, head
+            if published > head.size or head is before:
+                raise LedgerDamaged(
+                    f"the table has entries {head.start:,} to {head.size:,}, the checkpoint {published:,}: "
+                    "one of them is not of this log, or was restored from an earlier time"
+                )
+        raise LedgerBusy(f"others appended between each of {_LOOKS} looks; nothing of this batch is logged")
 
     def _publish(self) -> None:
         """Put what the head needs, then the checkpoint, unless a later one is there."""

@@ -1,13 +1,15 @@
 """``privacy-assets ledger`` as a person types it, and as a program reads it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
 from privacy_assets.cli import run
-from privacy_assets.ledger import Event, record
+from privacy_assets.ledger import Event, Log, record
 from resources.ledger import LedgerResource
 
 Captured = pytest.CaptureFixture[str]
@@ -61,6 +63,65 @@ def test_a_copied_folder_is_verified_without_aws(
     assert run([*verify, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["verified"], found["size"]) == (False, 6)
+
+
+def test_a_copy_shows_that_an_end_was_cut_off(
+    shell: LedgerResource, capsys: Captured, tmp_path: Path
+) -> None:
+    """Table and checkpoint restored to an earlier time agree; the index and a checkpoint put aside do not."""
+    dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
+    head = {"id": {"S": "head"}, "leaf": {"N": "0"}}
+    old, signed = dynamodb.get_item(TableName=shell.table, Key=head)["Item"], shell.read("checkpoint")
+    record(shell, Event("test.done", "test", stream="job-1"))
+    shell.replace("checkpoints/2026-01-27", shell.read("checkpoint"), "")
+    dynamodb.put_item(TableName=shell.table, Item=old)
+    s3.put_object(Bucket=shell.bucket, Key="ledger/checkpoint", Body=signed)
+
+    key, folder = vkey(capsys), tmp_path / "evidence"
+    assert run(["ledger", "copy", str(folder)]) == 0
+    assert "5 entries" in capsys.readouterr().out
+    assert run(["ledger", "verify", str(folder), "--vkey", key, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["damage"] == [
+        "checkpoints/2026-01-27 has 6 entries, the log 5: entries were taken off its end",
+        "index: leaf 5 of a stream, but the log has 5 entries",
+    ]
+
+
+def test_a_copy_of_a_log_that_goes_on_is_whole(
+    shell: LedgerResource, capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another appends, and puts a checkpoint aside, after each thing that the copy reads."""
+    key, folder, signer = vkey(capsys), tmp_path / "evidence", shell.signer
+
+    other, busy, done = shell.model_copy(), list[str](), list[str]()
+
+    def goes_on(name: str) -> None:
+        if not busy:
+            busy.append(name)
+            Log(other, signer).append([Event("test.done", "test", stream="job-1")])
+            other.replace(f"checkpoints/{len(done)}", other.read("checkpoint"), "")
+            done.append(busy.pop())
+
+    def followed(name: str) -> None:
+        look = getattr(LedgerResource, name)
+
+        def read(self: LedgerResource, path: str) -> bytes:
+            found: bytes = look(self, path)
+            goes_on(name)
+            return found
+
+        def listed(self: LedgerResource) -> Iterator[Any]:
+            yield from list(look(self))
+            goes_on(name)
+
+        monkeypatch.setattr(LedgerResource, name, read if name == "read" else listed)
+
+    for name in ("index", "kept", "read"):
+        followed(name)
+    assert run(["ledger", "copy", str(folder)]) == 0
+    busy.append("verified")
+    assert {"index", "kept", "read"} <= set(done)
+    assert run(["ledger", "verify", str(folder), "--vkey", key]) == 0, capsys.readouterr().out
 
 
 def test_the_estates_own_ledger_and_a_bucket_are_verified(shell: LedgerResource, capsys: Captured) -> None:

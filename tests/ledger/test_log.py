@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from privacy_assets.ledger import Event, Log, checkpoint, events, merkle, note, open_log, proof, record, tiles
-from privacy_assets.ledger.log import MOST_STREAMS, LedgerDamaged
+from privacy_assets.ledger.log import MOST_STREAMS, LedgerBusy, LedgerDamaged
 from resources.ledger import LedgerResource
 
 
@@ -209,6 +209,47 @@ def test_a_writer_killed_before_it_has_published_is_overtaken(ledger: LedgerReso
         Log(Dying(ledger, 1, after=True), ledger.signer).append([event(BEFORE + n) for n in range(BATCH)])
     assert idle.append([event(BEFORE + BATCH)]) == [BEFORE + BATCH]
     assert numbers(fresh(ledger)) == list(range(BEFORE + BATCH + 1))
+
+
+class Overtaken:
+    """A store in which others append after each of the first ``times`` looks at head or checkpoint."""
+
+    def __init__(self, ledger: LedgerResource, times: int) -> None:
+        self._ledger, self._times, self._others = ledger, times, fresh(ledger)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._ledger, name)
+        return self._followed(found) if name in ("head", "read_tagged") else found
+
+    def _followed(self, look: Callable[..., Any]) -> Callable[..., Any]:
+        def followed(*arguments: Any) -> Any:
+            try:
+                return look(*arguments)
+            finally:
+                if self._times:
+                    self._times -= 1
+                    for _ in range(2):  # publishes and commits: the head begins beyond the checkpoint seen
+                        self._others.append([event(0)])
+
+        return followed
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize("times", range(1, 8))
+def test_who_opens_a_log_while_others_append_finds_it_whole(
+    ledger: LedgerResource, before: int, times: int
+) -> None:
+    if before:
+        record(ledger, *(event(0) for _ in range(before)))
+    log = Log(Overtaken(ledger, times), ledger.signer)
+    assert log.append([event(1)]) == [before + 2 * times]
+    assert numbers(fresh(ledger)) == [0] * (before + 2 * times) + [1]
+
+
+def test_who_is_overtaken_all_the_time_says_so(ledger: LedgerResource) -> None:
+    record(ledger, event(0))
+    with pytest.raises(LedgerBusy):
+        Log(Overtaken(ledger, 1000), ledger.signer).open()
 
 
 @pytest.mark.parametrize("path", ["checkpoint", "tile/entries/000.p/3", "tile/0/000.p/3"])

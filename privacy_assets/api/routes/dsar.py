@@ -162,7 +162,7 @@ def router(services: Services) -> APIRouter:
         await own(caller, job_id)
         log = requests().log
         found = await call(lambda: events(log, job_id, proofs=True))
-        return {"jobId": job_id, "vkey": str(log.key), "events": found}
+        return {"jobId": job_id, "vkey": log.key.vkey, "events": found}
 
     @made.get(
         "/{job_id}/download",
