@@ -1,6 +1,7 @@
 """JSON lines and CSV, plain or compressed by gzip or bzip2: line by line, every other byte as it was.
 
-A line that can't be read stays, and the search for the subject's bytes afterwards tells if it names her.
+What can't be read as one record (a broken line, lines joined by an odd quotation mark) stays as it is when it
+doesn't name the subject. When it does, nobody can say what of it is hers: StoreError then, with its line.
 """
 
 import bz2
@@ -8,15 +9,20 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, BinaryIO, Protocol, cast
 
 from privacy_assets.dsar.files.selection import Selection
+from privacy_assets.dsar.stores.needles import SHORTEST
 from privacy_assets.dsar.stores.protocol import StoreError, Tally
 from privacy_assets.dsar.stores.rules import Rules
 
 csv.field_size_limit(1 << 30)
+_LONGEST = 1 << 20  # bytes of a CSV record of several lines
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _GZIP, _BZIP2 = b"\x1f\x8b", b"BZh"
 _OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\xfd7zX": "xz", b"PAR1": "Parquet"}
 
@@ -29,12 +35,12 @@ class Format(Protocol):
         """How many pieces at the beginning are no records."""
         ...
 
-    def split(self, stream: BinaryIO) -> Iterator[bytes]:
-        """The stream in pieces, one a record with its line's end; together they are the stream."""
+    def split(self, stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+        """The stream in pieces of whole lines, together the stream; whether each may be a record."""
         ...
 
     def parse(self, piece: bytes) -> Mapping[str, Any] | None:
-        """The record of a piece; None for a piece that is no record."""
+        """The record of a piece; None for a piece that isn't exactly one record."""
         ...
 
     def changed(self, piece: bytes, values: Mapping[str, Any]) -> bytes:
@@ -47,8 +53,8 @@ class JsonLines:
 
     header_lines = 0
 
-    def split(self, stream: BinaryIO) -> Iterator[bytes]:
-        return iter(stream)
+    def split(self, stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+        return ((line, True) for line in stream)
 
     def parse(self, piece: bytes) -> Mapping[str, Any] | None:
         try:
@@ -76,18 +82,21 @@ class Csv:
     escape: str | None = None
     header_lines: int = 0
 
-    def split(self, stream: BinaryIO) -> Iterator[bytes]:
-        if self.quote is None:
-            yield from stream
-            return
-        held = b""
+    def split(self, stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+        held: list[bytes] = []
+        size, is_open, is_whole = 0, False, True
         for line in stream:
-            held += line
-            if self._quotes(held) % 2 == 0:
-                yield held
-                held = b""
+            held.append(line)
+            size += len(line)
+            is_open ^= self._is_odd(line)
+            if not is_open:
+                yield b"".join(held), is_whole
+                held, size, is_whole = [], 0, True
+            elif size > _LONGEST:  # a quotation mark that nothing closes, most likely
+                yield b"".join(held), False
+                held, size, is_whole = [], 0, False
         if held:
-            yield held
+            yield b"".join(held), False
 
     def parse(self, piece: bytes) -> Mapping[str, Any] | None:
         values = self._values(piece)
@@ -104,11 +113,13 @@ class Csv:
         return written.getvalue().encode(errors="surrogateescape")
 
     def _values(self, piece: bytes) -> list[str]:
+        """The values of exactly one row, else none."""
         text = piece.decode(errors="surrogateescape")
         try:
-            return next(csv.reader(io.StringIO(text, newline=""), **self._dialect), [])
+            rows = list(islice(csv.reader(io.StringIO(text, newline=""), **self._dialect), 2))
         except csv.Error:
             return []
+        return rows[0] if len(rows) == 1 else []
 
     @property
     def _dialect(self) -> dict[str, Any]:
@@ -121,11 +132,14 @@ class Csv:
             "doublequote": self.escape is None,
         }
 
-    def _quotes(self, piece: bytes) -> int:
-        quote = (self.quote or "").encode()
+    def _is_odd(self, line: bytes) -> bool:
+        """Whether a quoted value begins or ends with this line."""
+        if self.quote is None:
+            return False
+        quote = self.quote.encode()
         if self.escape:
-            piece = piece.replace(self.escape.encode() * 2, b"").replace(self.escape.encode() + quote, b"")
-        return piece.count(quote)
+            line = line.replace(self.escape.encode() * 2, b"").replace(self.escape.encode() + quote, b"")
+        return line.count(quote) % 2 == 1
 
 
 def records(source: BinaryIO, form: Format, selection: Selection) -> Iterator[dict[str, Any]]:
@@ -193,20 +207,43 @@ def _compressed(magic: bytes, target: BinaryIO) -> BinaryIO:
 def _pieces(
     stream: BinaryIO, form: Format, selection: Selection
 ) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """Every piece, with its record if that is the subject's."""
-    everything = selection.everything
-    plain = tuple({value.encode() for values in selection.wanted.values() for value in values})
-    for place, piece in enumerate(form.split(stream)):
+    """Every piece, with its record if that is the subject's.
+
+    Raises StoreError for a piece that names the subject and isn't exactly one record.
+    """
+    everything, line = selection.everything, 1
+    values = {value for several in selection.wanted.values() for value in several if value}
+    plain = tuple({written.encode() for value in values for written in (value, value.replace('"', '""'))})
+    for place, (piece, is_whole) in enumerate(form.split(stream)):
+        at, line = line, line + piece.count(b"\n")
         # What is escaped doesn't show its bytes: such a piece is read whatever it holds.
-        if place < form.header_lines:
-            yield piece, None
-            continue
         if not everything and b"\\" not in piece and not any(value in piece for value in plain):
             yield piece, None
             continue
-        found = form.parse(piece)
-        record = None if found is None else selection.record(found)
+        found = form.parse(piece) if is_whole else None
+        if found is None and (piece.strip() if everything else _names(piece, values)):
+            raise StoreError(
+                f"line {at} names the subject and can't be read as one record, so it has to be erased by hand"
+            )
+        record = None if found is None or place < form.header_lines else selection.record(found)
         yield piece, record if record is not None and (everything or selection.holds(record)) else None
+
+
+def _names(piece: bytes, values: Iterable[str]) -> bool:
+    """Whether a value stands in a piece, as it is or escaped; a short one as a word of its own."""
+    written = piece.decode(errors="replace")
+    read = _ESCAPE.sub(
+        lambda found: chr(int(found[1], 16)) if found[1] else " " if found[2] in "bfnrt" else found[2],
+        written,
+    )
+    read = read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return any(
+        value in text
+        if len(value) >= SHORTEST
+        else re.search(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", text)
+        for value in values
+        for text in (written, read, read.replace('""', '"'))
+    )
 
 
 class _Unclosed(io.RawIOBase):

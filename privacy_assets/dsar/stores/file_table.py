@@ -8,6 +8,7 @@ file that can't be read keeps no other from being erased: it is told at the end.
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any, BinaryIO, cast
@@ -163,6 +164,15 @@ class FileTable:
 
     # --- reading
 
+    @contextmanager
+    def _opened(self, version: FileVersion) -> Iterator[BinaryIO]:
+        """A version to read. What is wrong with it is told with its ETag: keys may hold personal values."""
+        with self._files.open(version) as source:
+            try:
+                yield source
+            except StoreError as error:
+                raise StoreError(f"{error} (object in {version.bucket}, ETag {version.etag})") from error
+
     def _current_records(
         self, versions: Sequence[FileVersion], identifiers: Identifiers
     ) -> Iterator[dict[str, Any]]:
@@ -173,7 +183,7 @@ class FileTable:
         if not version.size:
             return
         try:
-            with self._files.open(version) as source:
+            with self._opened(version) as source:
                 yield from self._form.records(source, self._selection(version, identifiers))
         except OSError as error:
             if getattr(error, "why", "") != "vanished":
@@ -220,7 +230,7 @@ class FileTable:
         if not version.size:
             return True
         selection = self._selection(version, identifiers)
-        with self._files.open(version) as source, tempfile.TemporaryFile() as unnamed:
+        with self._opened(version) as source, tempfile.TemporaryFile() as unnamed:
             target = cast("BinaryIO", unnamed)
             if not self._form.rewrite(source, target, selection, self._rules, tally):
                 return True
@@ -259,7 +269,7 @@ class FileTable:
         self, version: FileVersion, identifiers: Identifiers, needles: Needles, has_retained: bool
     ) -> Remaining:
         left = self._selection(version, identifiers) if has_retained else None
-        with self._files.open(version) as source:
+        with self._opened(version) as source:
             found = self._form.mentions(source, needles, left)
             return Remaining(objects=1, bytes=size_of(source), mentions=int(found))
 
