@@ -42,11 +42,12 @@ class Needs:
     def __init__(self, declared: Declared, aliases: Mapping[str, str]) -> None:
         self._aliases = aliases
         self._lake, self._database = declared.names.bucket, declared.names.database
-        self._keys = dict.fromkeys(declared.of("topic"), ALERT_KEY)
+        # A topic and a bucket may have the same name.
+        self._keys = {("sns", topic): ALERT_KEY for topic in declared.of("topic")}
         for resource in declared.resources:
             encryption = resource.shape.get("encryption")
             if isinstance(encryption, list):
-                self._keys[resource.name] = encryption[1].split(":", 5)[5]
+                self._keys["s3", resource.name] = encryption[1].split(":", 5)[5]
 
     def of(self, call: Mapping[str, Any]) -> Iterator[Need]:
         """All that one call needs."""
@@ -125,7 +126,7 @@ class Needs:
 
     def _kms(self, part: str, name: str, action: str, via: str) -> Iterator[Need]:
         """The service calls KMS with the caller's rights."""
-        if alias := self._keys.get(name):
+        if alias := self._keys.get((via, name)):
             context = (("kms:ResourceAliases", alias), ("kms:ViaService", f"{via}.{REGION}.amazonaws.com"))
             yield Need(part, action, arn("kms", "key/one"), context)
 
