@@ -73,7 +73,8 @@ def copy(source: Source, index: Iterable[tuple[str, int]], head: GetHead, to: Pa
         if body is None:
             raise FileNotFoundError(path)
         folder.write(path, body)
-    for number, (name, old) in enumerate(kept):
+    for number, (key, old) in enumerate(kept):
+        name = f"{KEPT}/{key.removeprefix(f'{KEPT}/').replace('/', '_')}"  # no key leads out of the folder
         taken = (to / name).exists()  # another version of the same name
         folder.write(f"{name}-{number}" if taken else name, old)
     rows = sorted(index, key=lambda row: row[1])

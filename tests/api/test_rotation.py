@@ -293,10 +293,12 @@ def test_rotation_under_load_refuses_nobody(api: Api) -> None:
     stop, refused, done = threading.Event(), [], []
     lock = threading.Lock()
     held = {"credentials": api.credentials()}
+    turns = [0] * 4
 
-    def program() -> None:
+    def program(number: int) -> None:
         with api.http() as http:
             while not stop.is_set():
+                turns[number] += 1
                 answer = api.token(held["credentials"], http)
                 answers = [answer]
                 if answer.status_code == 200:
@@ -306,7 +308,16 @@ def test_rotation_under_load_refuses_nobody(api: Api) -> None:
                     done.extend(answers)
                     refused.extend(one.text for one in answers if one.status_code not in (200, 202))
 
-    threads = [threading.Thread(target=program) for _ in range(4)]
+    def everybody_begins_anew() -> None:
+        begun = list(turns)
+        while any(now - before < 2 for now, before in zip(turns, begun, strict=True)):
+            stop.wait(0.02)
+
+    def signs_with() -> str:
+        _, header = named_issuer(api.token(held["credentials"]).json()["access_token"])
+        return str(header["kid"])
+
+    threads = [threading.Thread(target=program, args=(number,)) for number in range(len(turns))]
     for thread in threads:
         thread.start()
     try:
@@ -314,6 +325,7 @@ def test_rotation_under_load_refuses_nobody(api: Api) -> None:
         rotation = Rotation(api.secrets, registry_spread=spread, key_spread=timedelta(seconds=1))
         for _ in range(3):
             assert rotation.rotate(["shop"]) == ["shop"]
+            old_key = signs_with()
             key_made = rotation.rotate_keys(at_once=True)
             assert key_made
             before = len(done)
@@ -323,6 +335,9 @@ def test_rotation_under_load_refuses_nobody(api: Api) -> None:
             before = len(done)
             while len(done) < before + 20:
                 stop.wait(0.05)
+            while signs_with() == old_key:
+                stop.wait(0.05)
+            everybody_begins_anew()  # no token of the old key, and nobody with the old secret, is under way
             revoke_old_secret(api.secrets, "shop")
             forget_old_key(api)
     finally:

@@ -87,6 +87,14 @@ def test_a_copy_shows_that_an_end_was_cut_off(
     ]
 
 
+def test_a_copy_stays_in_its_folder(shell: LedgerResource, capsys: Captured, tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "evidence"
+    shell.replace("checkpoints/../../../outside", shell.read("checkpoint"), "")
+    assert run(["ledger", "copy", str(folder)]) == 0
+    assert not (tmp_path / "outside").exists()
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == [".._.._.._outside"]
+
+
 def test_a_copy_of_a_log_that_goes_on_is_whole(
     shell: LedgerResource, capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
