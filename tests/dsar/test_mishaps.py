@@ -265,7 +265,8 @@ def test_a_run_that_goes_on_from_a_failure_takes_the_request_up(
 
     monkeypatch.setattr(Register, "begin", noted)
     job = desk.house.definitions.resolve_job_def(DSAR_REQUEST)
-    selection = ["dsar__store_results.dsar_devices*", "dsar__store_results.dsar_logs*"]
+    again_from = ("dsar_devices", "dsar_logs", "dsar_gather")
+    selection = [*(f"dsar__store_results.{each}" for each in again_from), "dsar__bundle", "dsar__completion"]
     again = job.execute_in_process(
         instance=desk.house.instance,
         partition_key=job_id,
