@@ -42,11 +42,13 @@ def test_parquet_rows_are_counted_from_the_footers(lake: LakeResource) -> None:
         parquet.write_table(pa.table({"n": list(range(rows)), "s": [str(n) for n in range(rows)]}), body)
         lake.write(f"data/{number}", body.getvalue(), "application/octet-stream")
     fetched: list[int] = []
-    lake._client.meta.events.register(
-        "after-call.s3.GetObject", lambda parsed, **_: fetched.append(parsed["ContentLength"])
-    )
     objects = list(lake.list("data/"))
-    assert lake.parquet_rows(objects) == 200_003
+    heard = "after-call.s3.GetObject", lambda parsed, **_: fetched.append(parsed["ContentLength"])
+    lake._client.meta.events.register(*heard)
+    try:
+        assert lake.parquet_rows(objects) == 200_003
+    finally:  # the client is the process's
+        lake._client.meta.events.unregister(*heard)
     assert sum(fetched) < sum(item.size for item in objects) / 5
     assert lake.parquet_rows([]) == 0
 
