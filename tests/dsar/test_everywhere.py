@@ -145,7 +145,8 @@ def _hers(value: bytes) -> bool:
 def _bytes(kit: Stores, url: str, uploads: str) -> list[tuple[str, bytes]]:
     """All bytes there are: a dump, every item, every version of every object, opened where it is packed."""
     found = [("postgres", postgres.dump(url))]
-    for name in kit.dynamodb.list_tables()["TableNames"]:
+    pages = kit.dynamodb.get_paginator("list_tables").paginate()
+    for name in (name for page in pages for name in page["TableNames"]):
         if kit.unique in name:
             found += [
                 ("dynamodb", repr(item).encode()) for item in kit.dynamodb.scan(TableName=name)["Items"]
