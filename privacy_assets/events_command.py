@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from privacy_assets.query import require_aws
-
 app = typer.Typer(
     help="Events that people's programs send.", no_args_is_help=True, rich_markup_mode="markdown"
 )
@@ -29,6 +27,7 @@ def redrive(
         privacy-assets events redrive
     """
     from privacy_assets import redriving
+    from privacy_assets.query import require_aws
     from resources import settings
     from resources.busy_queue import BusyQueueResource
 
