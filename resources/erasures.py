@@ -123,7 +123,7 @@ class ErasuresResource(dg.ConfigurableResource[Any]):
 
 def _id(key: bytes, subject: Subject) -> str:
     noun, value = subject
-    digest = hmac.new(key, f"{noun}\0{value}".encode(), hashlib.sha256).digest()
+    digest = hmac.new(key, f"{noun}\0{value}".encode(errors="surrogatepass"), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 

@@ -22,7 +22,8 @@ _WHOLE = 4 << 20
 _ONE_CALL = 5 << 30  # PutObject takes no more
 _COPIED = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
 _KEPT = ("StorageClass", "SSEKMSKeyId", "BucketKeyEnabled", "ServerSideEncryption", "WebsiteRedirectLocation")
-_LOCKS = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
+_RETENTION = ("ObjectLockMode", "ObjectLockRetainUntilDate")
+_LOCKS = (*_RETENTION, "ObjectLockLegalHoldStatus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,9 @@ class Files:
                 raise told(error) from error
         return cast("BinaryIO", io.BufferedReader(Ahead(self._client, version.bucket, version), 128 << 10))
 
-    def replace(self, version: FileVersion, body: BinaryIO) -> bool:
-        """Put ``body`` as the new current version if ``version`` is the current one still; else False.
+    def replace(self, version: FileVersion, body: BinaryIO) -> str | None:
+        """Put ``body`` as the new current version if ``version`` is the current one still; its id, ``null``
+        where the bucket keeps no versions now, and None where somebody else was faster.
 
         Type, encoding, own metadata, tags, storage class, encryption and locks are those of ``version``.
         """
@@ -108,14 +110,14 @@ class Files:
             body.seek(0)
             where = {"Bucket": version.bucket, "Key": version.key}
             if size <= _ONE_CALL:
-                self._client.put_object(**where, **beside, Body=body, IfMatch=f'"{version.etag}"')
+                said = self._client.put_object(**where, **beside, Body=body, IfMatch=f'"{version.etag}"')
             else:
-                self._in_parts(where, beside, body, version.etag)
+                said = self._in_parts(where, beside, body, version.etag)
         except Exception as error:
             if clients.error_code(error) in _LOST:
-                return False
+                return None
             raise told(error) from error
-        return True
+        return str(said.get("VersionId", "null"))
 
     def remove(self, version: FileVersion) -> Lock | None:
         """Delete a version or a delete marker for good; fine when it is gone. Its lock if one holds it."""
@@ -153,8 +155,11 @@ class Files:
         return found
 
     def _beside(self, version: FileVersion) -> dict[str, Any]:
-        """What S3 keeps beside the bytes."""
+        """What S3 keeps beside the bytes. A lock that has run out is none: S3 refuses a date that is past."""
         said = self._head(version)
+        until = said.get("ObjectLockRetainUntilDate")
+        if until is not None and until <= datetime.now(UTC):
+            said = {name: value for name, value in said.items() if name not in _RETENTION}
         found = {name: said[name] for name in (*_COPIED, *_KEPT, *_LOCKS) if said.get(name) is not None}
         if said.get("Expires"):
             found["Expires"] = said["Expires"]
@@ -165,7 +170,9 @@ class Files:
             found["Tagging"] = urlencode({tag["Key"]: tag["Value"] for tag in tags})
         return found
 
-    def _in_parts(self, where: dict[str, str], beside: dict[str, Any], body: BinaryIO, etag: str) -> None:
+    def _in_parts(
+        self, where: dict[str, str], beside: dict[str, Any], body: BinaryIO, etag: str
+    ) -> dict[str, Any]:
         upload = {**where, "UploadId": self._client.create_multipart_upload(**where, **beside)["UploadId"]}
         try:
             parts: list[dict[str, Any]] = []
@@ -173,12 +180,13 @@ class Files:
                 number = len(parts) + 1
                 said = self._client.upload_part(**upload, PartNumber=number, Body=data)
                 parts.append({"PartNumber": number, "ETag": said["ETag"]})
-            self._client.complete_multipart_upload(
+            done: dict[str, Any] = self._client.complete_multipart_upload(
                 **upload, MultipartUpload={"Parts": parts}, IfMatch=f'"{etag}"'
             )
         except BaseException:
             self._client.abort_multipart_upload(**upload)
             raise
+        return done
 
 
 _LOST = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404"})

@@ -283,14 +283,22 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         """The URI that the table's files are under. Raises NoSuchTableError."""
         return self._catalog().load_table((self.database, name)).location()
 
-    def named(self, name: str, *, current_only: bool = False) -> frozenset[str]:
+    def sequence(self, name: str) -> int:
+        """The number of the table's last commit; 0 in format 1, which has none. Raises NoSuchTableError."""
+        table = self._catalog().load_table((self.database, name))
+        return int(getattr(table.metadata, "last_sequence_number", 0))
+
+    def named(self, name: str, *, current_only: bool = False, since: int = 0) -> frozenset[str]:
         """The URIs of all files that the table's metadata, or a snapshot of it, names; ``current_only``:
-        those of the current snapshot. Raises NoSuchTableError.
+        those of the current snapshot, of which ``since`` leaves those that later commits than that number
+        wrote (``sequence``). Raises NoSuchTableError.
         """
         table = self._catalog().load_table((self.database, name))
         if current_only:
             current = table.current_snapshot()
-            return frozenset(_files(table, [current], taken_out=False)) if current else frozenset()
+            if current is None:
+                return frozenset()
+            return frozenset(_files(table, [current], taken_out=False, since=since))
         earlier = {entry.metadata_file for entry in table.metadata.metadata_log}
         return frozenset(
             {table.metadata_location} | earlier | _files(table, table.snapshots(), taken_out=False)
@@ -528,19 +536,23 @@ def _within(where: Where, between: Mapping[str, tuple[Value | None, Value | None
     return found
 
 
-def _files(table: "Table", snapshots: Iterable[Any], *, taken_out: bool) -> set[str]:
+def _files(table: "Table", snapshots: Iterable[Any], *, taken_out: bool, since: int = 0) -> set[str]:
     """The data files, manifests and lists of manifests that these snapshots name; ``taken_out`` adds the data
-    files that they removed.
+    files that they removed. What commits up to the number ``since`` wrote is left out.
     """
     found: set[str] = set()
     read: set[str] = set()
     for snapshot in snapshots:
+        if (snapshot.sequence_number or 0) <= since and since:
+            continue
         found.add(snapshot.manifest_list)
         try:
             manifests = snapshot.manifests(table.io)
         except FileNotFoundError:
             continue  # an earlier vacuum was killed behind it
         for manifest in manifests:
+            if since and manifest.sequence_number <= since:
+                continue
             found.add(manifest.manifest_path)
             if manifest.manifest_path in read:
                 continue
@@ -549,7 +561,11 @@ def _files(table: "Table", snapshots: Iterable[Any], *, taken_out: bool) -> set[
                 entries = manifest.fetch_manifest_entry(table.io, discard_deleted=not taken_out)
             except FileNotFoundError:
                 continue
-            found |= {entry.data_file.file_path for entry in entries}
+            found |= {
+                entry.data_file.file_path
+                for entry in entries
+                if not since or entry.file_sequence_number is None or entry.file_sequence_number > since
+            }
     return found
 
 

@@ -261,7 +261,12 @@ def dsar_due_sensor(now: Clock = utc_now) -> dg.SensorDefinition:
     )
     def dsar_due(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         register = composition.register(context.resources)
-        told = watch.warn(register, context.resources.request_topic, now())
+        topic = context.resources.request_topic
+
+        def look(listed: Job) -> str | None:
+            return watch.warn(register, topic, listed, now())
+
+        told = _each(context, watch.standing(register), look)
         day = now().date().isoformat()
         if not told and context.cursor == day:
             return dg.SkipReason("no deadline has come nearer")

@@ -301,7 +301,10 @@ def _quietly(work: Callable[[], T]) -> T:
 
 
 def _entry_metadata(entry: Mapping[str, Any]) -> dict[str, Any]:
-    names_ = ("state", "records", "size", "sha256", "before", "erased", "changed", "versions", "after")
+    names_ = (
+        "state", "records", "size", "sha256", "before", "erased", "changed", "versions", "after",
+        "interrupted",
+    )  # fmt: skip
     return {name: entry[name] for name in names_ if name in entry}
 
 

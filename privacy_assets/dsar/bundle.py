@@ -23,8 +23,9 @@ PREVIEW_RECORDS = 100
 """Records of a store that the page shows; the file beside it has them all."""
 _PREVIEW_CHARACTERS = 2_000
 MANIFEST, PAGE = "manifest.json", "index.html"
-_PIECE = 1 << 20
 _FLUSH = 1 << 16
+_HALF = "backslashreplace"
+"""Half a surrogate pair, which UTF-8 has no bytes for, is written as JSON's escape of it."""
 
 
 class Sink(Protocol):
@@ -71,10 +72,10 @@ def write_records(store: str, records: Iterable[Mapping[str, Any]], sink: Sink) 
         count += 1
         size += len(line)
         if size > _FLUSH:
-            out.write("".join(waiting).encode("utf-8", "surrogatepass"))
+            out.write("".join(waiting).encode(errors=_HALF))
             waiting, size = [], 0
     waiting.append(f'\n], "count": {count}}}\n')
-    out.write("".join(waiting).encode("utf-8", "surrogatepass"))
+    out.write("".join(waiting).encode(errors=_HALF))
     return Written(count, out.size, out.sha256)
 
 
@@ -151,7 +152,9 @@ def write_bundle(answer: Answer, sink: Sink) -> Written:
                 raise DamagedFileError(f"{part.store}: its file is not the one that was written")
             previews[part.store] = preview.records
             files.append({"path": path, "sha256": part.sha256, "bytes": size, "records": part.records})
-        page = _page().render(answer=answer, previews=previews, shown=PREVIEW_RECORDS).encode()
+        page = (
+            _page().render(answer=answer, previews=previews, shown=PREVIEW_RECORDS).encode(errors="replace")
+        )
         files.append({"path": PAGE, "sha256": hashlib.sha256(page).hexdigest(), "bytes": len(page)})
         archive.writestr(_member(PAGE, stamp), page)
         archive.writestr(_member(MANIFEST, stamp), _json(manifest(answer, files)))
@@ -183,7 +186,7 @@ def manifest(answer: Answer, files: Sequence[Mapping[str, Any]]) -> dict[str, An
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, indent=2, ensure_ascii=False, default=_plain).encode() + b"\n"
+    return json.dumps(document, indent=2, ensure_ascii=False, default=_plain).encode(errors=_HALF) + b"\n"
 
 
 def _member(path: str, stamp: Any) -> zipfile.ZipInfo:

@@ -10,7 +10,7 @@ _ALWAYS = ("action", "state", "attempt", "jurisdiction", "channel", "received_at
 _SOMETIMES = ("reason", "until", "ended_at")
 _STORE = (
     "state", "records", "size", "sha256", "before", "erased", "changed", "versions", "after", "retained",
-    "blocked",
+    "blocked", "interrupted",
 )  # fmt: skip
 
 

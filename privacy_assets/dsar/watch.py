@@ -24,21 +24,18 @@ def overdue(jobs: Sequence[Job], today: date) -> list[Job]:
     return [job for job in jobs if clock(job).due(today) < today]
 
 
-def warn(register: Register, topic: Topic, now: datetime) -> list[Job]:
-    """Tell of each deadline that comes near, once for each step; the requests that were told of.
+def warn(register: Register, topic: Topic, job: Job, now: datetime) -> str | None:
+    """Tell of a request's deadline that comes near, once for each step; what was told.
 
     At least once: what was told is noted after it was.
     """
-    told = []
-    for job in standing(register):
-        new = [(name, words) for name, words in warnings(clock(job), now.date()) if name not in job["told"]]
-        if not new:
-            continue
-        said = "; ".join(words for _, words in new)
-        topic.publish(f"Request {job['job_id']}: {said}", _message(job, said))
-        register.warned(job["job_id"], [name for name, _ in new])
-        told.append(job)
-    return told
+    new = [(name, words) for name, words in warnings(clock(job), now.date()) if name not in job["told"]]
+    if not new:
+        return None
+    said = "; ".join(words for _, words in new)
+    topic.publish(f"Request {job['job_id']}: {said}", _message(job, said))
+    register.warned(job["job_id"], [name for name, _ in new])
+    return said
 
 
 def _message(job: Mapping[str, Any], said: str) -> str:

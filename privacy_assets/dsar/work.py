@@ -210,32 +210,42 @@ class Worker:
     def _erase(self, job: Job, place: Place, known: Known) -> None:
         job_id, store = job["job_id"], place.store
         entry = job["stores"].get(store.name, {})
-        if "before" not in entry or entry.get("identity") != known.version:
-            before = store.find(known.identifiers).records + entry.get("erased", 0) + entry.get("changed", 0)
-            entry = {**entry, "state": StoreState.FOUND, "before": before, "identity": known.version}
-            self.register.store(job_id, store.name, entry, "dsar.store_found", {"counts": {"before": before}})
-        if self._waits(job, known):
+        waits = self._waits(job, known)
+        if waits and "before" in entry and entry.get("identity") == known.version:
+            return
+        found = store.find(known.identifiers)
+        if not waits:
+            self._touch(job_id, store.name, found.touched)
+        entry = {**_resumed(entry, found), "state": StoreState.FOUND, "identity": known.version}
+        if not waits:  # from here on a run may die with something erased and nothing said
+            entry["erasing"] = {"records": found.records, "changing": found.changing}
+        counts = {name: entry[name] for name in ("before", "erased", "changed")}
+        words = {"counts": counts, "interrupted": entry["interrupted"]}
+        self.register.store(job_id, store.name, entry, "dsar.store_found", words)
+        if waits:
             return
         for noun, subject in self._governed(known.identifiers):
             self._erasures.begin(noun, subject, job_id)
-        touched = self._touched(job_id, store.name)
-        erased = Erased(touched=touched) + store.erase(known.identifiers, RequestId(job_id))
-        if erased.touched != touched:
-            self._objects.write(_work(job_id, f"{store.name}.touched"), json.dumps(erased.touched).encode())
-        entry = {
-            **{
-                name: entry.get(name, 0) + getattr(erased, name) for name in ("erased", "changed", "versions")
-            },
-            "before": max(entry["before"], erased.before),
-        }
+        erased = store.erase(known.identifiers, RequestId(job_id))
+        touched = self._touch(job_id, store.name, erased.touched)
+        counts = {name: entry[name] + getattr(erased, name) for name in ("erased", "changed", "versions")}
+        counts["before"] = max(entry["before"], erased.before + entry["erased"] + entry["changed"])
         # Counted before it is verified: a run that dies in between finds nothing left to count.
-        self.register.store(job_id, store.name, entry, "dsar.store_erased", {"counts": entry})
-        self._verify(job_id, store, known, entry, erased)
+        self.register.store(
+            job_id, store.name, {**counts, "erasing": None}, "dsar.store_erased", {"counts": counts}
+        )
+        self._verify(job_id, store, known, counts, erased, touched)
 
     def _verify(
-        self, job_id: str, store: Store, known: Known, entry: Mapping[str, Any], erased: Erased
+        self,
+        job_id: str,
+        store: Store,
+        known: Known,
+        entry: Mapping[str, Any],
+        erased: Erased,
+        touched: Sequence[str],
     ) -> None:
-        remaining = store.verify(known.identifiers, erased.touched)
+        remaining = store.verify(known.identifiers, touched)
         blocked = remaining.blocked or erased.blocked
         retained = remaining.retained or erased.retained
         counts = {
@@ -278,11 +288,17 @@ class Worker:
         whole = {**entry, "state": StoreState.DONE, "identity": known.version, "error": ""}
         self.register.store(job_id, store, whole, event, words)
 
-    def _touched(self, job_id: str, store: str) -> tuple[str, ...]:
+    def _touch(self, job_id: str, store: str, touched: Sequence[str]) -> tuple[str, ...]:
+        """Note objects that are rewritten; all that were noted so far."""
+        key = _work(job_id, f"{store}.touched")
         try:
-            return tuple(json.loads(self._objects.read(_work(job_id, f"{store}.touched"))))
+            before = tuple(json.loads(self._objects.read(key)))
         except FileNotFoundError:
-            return ()
+            before = ()
+        every = tuple(dict.fromkeys((*before, *touched)))
+        if every != before:
+            self._objects.write(key, json.dumps(every).encode())
+        return every
 
     def _waits(self, job: Mapping[str, Any], known: Known) -> bool:
         """Whether it must be approved and is not: an approval covers who was known when it was given."""
@@ -304,10 +320,17 @@ class Worker:
         assert known is not None
         if known.missed:
             raise _not_whole(known)
-        left = [name for name in self._places if job["stores"].get(name, {}).get("identity") != known.version]
+        waits = self._waits(job, known)
+        settled = {StoreState.DONE, StoreState.BLOCKED} | ({StoreState.FOUND} if waits else set())
+        entries = {name: job["stores"].get(name, {}) for name in self._places}
+        left = [
+            name
+            for name, entry in entries.items()
+            if entry.get("identity") != known.version or entry.get("state") not in settled
+        ]
         if left:
             raise StoreError(f"{', '.join(left)}: not worked in for all that the subject is known by")
-        if self._waits(job, known):
+        if waits:
             return self.register.block(job_id, NEEDS_APPROVAL, None)
         blocked = {
             name: entry["blocked"]
@@ -362,6 +385,8 @@ class Worker:
                     "old_versions_erased": entry["versions"],
                     "found_when_searched_again": entry["after"],
                 }
+                if entry.get("interrupted"):
+                    facts["interrupted"] = "yes, and completed"
                 part = bundle.Part(
                     name, place.kind, place.description, entry["erased"] + entry["changed"],
                     facts=facts, kept=entry["retained"],
@@ -476,6 +501,27 @@ def _require_whole(job: Mapping[str, Any], store: Store, known: Known) -> None:
 
 def _work(job_id: str, name: str) -> str:
     return f"{WORK}/{job_id}/{name}.json"
+
+
+def _resumed(entry: Mapping[str, Any], found: Found) -> dict[str, Any]:
+    """A store's entry as it is when a search has ``found`` what it has. ``erasing`` is what was there when an
+    erasure began that never said how it ended: what is there no longer is what it did.
+    """
+    begun = entry.get("erasing") or {"records": found.records, "changing": found.changing}
+    changed = max(0, begun["changing"] - found.changing)
+    erased = max(0, begun["records"] - begun["changing"] - (found.records - found.changing))
+    counts = {
+        "erased": entry.get("erased", 0) + erased,
+        "changed": entry.get("changed", 0) + changed,
+        "versions": entry.get("versions", 0),
+    }
+    before = found.records + counts["erased"] + counts["changed"]
+    return {
+        **entry,
+        **counts,
+        "before": max(entry.get("before", 0), before),
+        "interrupted": bool(entry.get("interrupted") or entry.get("erasing")),
+    }
 
 
 def _retained(each: Retained) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Runs that are killed: after each of their steps, and between any two things that they do outside."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -7,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from privacy_assets.dsar import composition
 from privacy_assets.dsar.register import Register
+from privacy_assets.dsar.stores.sql import Sql
 from privacy_assets.dsar.work import Worker, answer_key, close
 from privacy_assets.ledger import open_log
 from resources.bundles import BundlesResource, Upload
 from resources.dsar_jobs import DsarJobsResource
 from resources.erasures import ErasuresResource
+from resources.files import Files
+from resources.iceberg import IcebergResource
 from resources.sns import AlertResource
 from tests.dsar.desk import PLANTED, Desk
+from tests.dsar.stores.conftest import Stores
 
 STEPS = ["identify", "work", "work", "work", "work", "gather", "answer", "complete", "close"]
 KILLED = 9
@@ -180,3 +186,104 @@ def test_an_erasure_killed_between_any_two_calls(
         assert len(found) == job["seq"], number
         assert set(found) == set(expected), number
     assert not list(desk.objects(f"requests-{unique}", "work/"))
+
+
+MAIL = PLANTED[0]
+KINDS = ("crm", "clicks", "ice")
+FILES = 6
+
+
+def half_erased(desk: Desk, folder: Path) -> None:
+    """A table of a database that is changed, six files of which four are hers, and an Iceberg table."""
+    kit = Stores.of(desk.house, folder)
+    lake = kit.subjects.lake_bucket
+    kit.glue.create_table(
+        DatabaseName=kit.subjects.database,
+        TableInput={
+            "Name": "clicks",
+            "StorageDescriptor": {
+                "Columns": [{"Name": name, "Type": "string"} for name in ("mail", "page")],
+                "Location": f"s3://{lake}/clicks/",
+                "SerdeInfo": {"SerializationLibrary": "org.openx.data.jsonserde.JsonSerDe"},
+            },
+        },
+    )
+    for number in range(FILES):
+        mails = ["max@example.com", MAIL if number < 4 else "x@example.com"]
+        lines = "".join(json.dumps({"mail": mail, "page": "/"}) + "\n" for mail in mails)
+        kit.put(lake, f"clicks/{number}.json", lines.encode())
+    schema = pa.schema([("mail", pa.string()), ("page", pa.string())])
+    iceberg = kit.subjects.iceberg()
+    iceberg.ensure("ice", schema, [])
+    rows = [{"mail": mail, "page": str(number)} for number in range(3) for mail in (MAIL, "max@example.com")]
+    iceberg.replace("ice", {}, lambda: iter([pa.RecordBatch.from_pylist(rows, schema=schema)]))
+
+
+@pytest.mark.parametrize(
+    ("store", "kind", "name", "when"),
+    [
+        ("crm", Sql, "erase", 1),
+        ("clicks", Files, "replace", 1),
+        ("clicks", Files, "replace", 3),
+        ("clicks", Files, "remove", 2),
+        ("ice", IcebergResource, "remove", 1),
+        ("ice", IcebergResource, "vacuum", 1),
+    ],
+)
+def test_a_killed_erasure_is_counted_and_proved_whole(
+    aws: str,
+    unique: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+    kind: type,
+    name: str,
+    when: int,
+) -> None:
+    owner = {"owner": "team:web"}
+    crm = {
+        **owner, "name": "crm", "kind": "sql", "url": f"CRM_{unique.upper()}",
+        "tables": [{"table": "customers", "match": {"email": "email"}, "change": {"email": "hmac"}}],
+    }  # fmt: skip
+    clicks = {
+        **owner, "name": "clicks", "kind": "lake", "tables": [{"table": "clicks", "match": {"email": "mail"}}]
+    }  # fmt: skip
+    ice = {**owner, "name": "ice", "kind": "events", "table": "ice", "match": {"email": "mail"}}
+    desk = Desk.build(aws, unique, tmp_path, stores=[crm, clicks, ice])
+    half_erased(desk, tmp_path)
+    job_id = desk.submit("delete")
+    worker = composition.worker(desk.house.estate, desk.resources)
+    worker.register.begin(job_id, None, "a-run")
+    worker.identify(job_id)
+    for each in KINDS:
+        if each == store:
+            break
+        worker.work(job_id, each)
+    call, calls = getattr(kind, name), [0]
+
+    def fatal(*arguments: Any, **named: Any) -> Any:
+        found = call(*arguments, **named)
+        calls[0] += 1
+        if calls[0] == when:
+            raise Killed
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, name, fatal)
+        with pytest.raises(Killed):
+            worker.work(job_id, store)
+    for _ in range(2):  # the second time nothing is counted again
+        for each in KINDS:
+            worker.work(job_id, each)
+    entries = desk.job(job_id)["stores"]
+    names = ("before", "erased", "changed", "after", "interrupted")
+    counts = {each: tuple(entries[each][name] for name in names) for each in KINDS}
+    assert counts == {
+        "crm": (1, 0, 1, 0, store == "crm"),
+        "clicks": (4, 4, 0, 0, store == "clicks"),
+        "ice": (3, 3, 0, 0, store == "ice"),
+    }
+    assert entries["clicks"]["objects_read"] == 4
+    assert entries["ice"]["objects_read"] >= 2  # a data file with what is left, and what names it
+    for step in (worker.gather, worker.answer, worker.complete):
+        step(job_id)

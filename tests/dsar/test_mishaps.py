@@ -16,6 +16,7 @@ from privacy_assets.dsar.register import Register
 from privacy_assets.dsar.stores.dynamodb import DynamoDb
 from privacy_assets.dsar.stores.protocol import StoreError
 from privacy_assets.errors import UserError
+from resources.sns import AlertResource
 from sensors import dsar_requests as sensors
 from tests.dsar.desk import DEVICE, EMAIL, PLANTED, Desk
 from tests.house import client
@@ -170,6 +171,65 @@ def test_one_bad_request_keeps_no_other_waiting(desk: Desk) -> None:
     desk.tick("dsar_jobs")
     assert desk.job(good)["state"] == "PENDING"
     desk.tick("dsar_due")
+
+
+def test_a_deadline_that_can_not_be_told_keeps_no_other_untold(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = (datetime.now(UTC) - timedelta(days=28)).isoformat()
+    jobs = [desk.submit(received_at=received) for _ in range(3)]
+    publish: Callable[..., Any] = AlertResource.publish
+    told: list[str] = []
+
+    def patchy(self: AlertResource, subject: str, message: str) -> str:
+        job_id = subject.split()[1].rstrip(":")
+        if job_id == jobs[0]:
+            raise TimeoutError
+        told.append(job_id)
+        return str(publish(self, subject, message))
+
+    monkeypatch.setattr(AlertResource, "publish", patchy)
+    monkeypatch.setattr(Register, "warned", failing_for(jobs[1], Register.warned))
+    desk.tick("dsar_due")
+    assert sorted(told) == sorted(jobs[1:])
+    assert [bool(desk.job(job_id)["told"]) for job_id in jobs] == [False, False, True]
+
+
+def failing_for(job_id: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def called(self: Any, which: str, *arguments: Any) -> Any:
+        if which == job_id:
+            raise TimeoutError
+        return call(self, which, *arguments)
+
+    return called
+
+
+@pytest.mark.parametrize("action", ["export", "delete"])
+def test_what_failed_in_a_store_is_not_gathered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """The store was searched for all that the subject is known by, and then it failed."""
+    job_id = desk.submit(action)
+    worker = composition.worker(desk.house.estate, desk.resources)
+    desk.register.begin(job_id, None, "a-run")
+    worker.identify(job_id)
+    monkeypatch.setattr(DynamoDb, "verify", lambda *_: 1 / 0)
+    if action == "export":
+        worker.work(job_id, "logs")
+        desk.register.store(job_id, "logs", {"state": "FAILED"}, "dsar.store_failed", {})
+    else:
+        with pytest.raises(ZeroDivisionError):
+            worker.work(job_id, "logs")
+    for store in ("crm", "avatars"):
+        worker.work(job_id, store)
+    monkeypatch.undo()
+    worker.work(job_id, "devices")
+    entry = desk.job(job_id)["stores"]["logs"]
+    assert (entry["state"], entry["identity"]) == ("FAILED", 1)
+    with pytest.raises(StoreError, match=r"^logs: not worked in"):
+        worker.gather(job_id)
+    worker.work(job_id, "logs")
+    assert worker.gather(job_id)["state"] == "RUNNING"
 
 
 def test_the_work_is_deleted_whatever_can_not_be_told(desk: Desk) -> None:

@@ -246,16 +246,23 @@ def test_deadlines_are_told_before_they_are_over(desk: Desk) -> None:
     received = datetime.now(UTC) - timedelta(days=42)
     job_id = desk.submit("export", jurisdiction="US-CA", received_at=received.isoformat())
     desk.submit("export")
-    assert [
-        job["job_id"] for job in watch.warn(desk.register, desk.resources.request_topic, datetime.now(UTC))
-    ] == [job_id]
-    assert watch.warn(desk.register, desk.resources.request_topic, datetime.now(UTC)) == []
+    topic = desk.resources.request_topic
+
+    def told_of(now: datetime) -> list[str]:
+        return [
+            job["job_id"]
+            for job in watch.standing(desk.register)
+            if watch.warn(desk.register, topic, job, now)
+        ]
+
+    assert told_of(datetime.now(UTC)) == [job_id]
+    assert told_of(datetime.now(UTC)) == []
     (told,) = heard(url)
     assert "Answer due in 3 days" in told["Message"]
     assert "acknowledgement overdue" in told["Message"]
     desk.register.acknowledge(job_id, "somebody")
     late = datetime.now(UTC) + timedelta(days=4)
-    assert watch.warn(desk.register, desk.resources.request_topic, late)
+    assert told_of(late) == [job_id]
     assert "Answer overdue since" in heard(url)[0]["Message"]
     due = sensors.dsar_due_sensor(lambda: late)
     ticked = due._raw_fn(

@@ -69,7 +69,8 @@ class JsonLines:
         for field, value in values.items():
             found[names.get(field.lower(), field)] = value
         end = piece[len(piece.rstrip(b"\r\n")) :]
-        return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode() + end
+        written = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+        return written.encode(errors="backslashreplace") + end  # half a surrogate pair as JSON's escape of it
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class DynamoDb:
         for item in self._items(self._table(), identifiers):
             records += 1
             links.update(self._rules.links(item, identifiers))
-        return Found(records, frozenset(links))
+        return Found(records, frozenset(links), self._rules.changing(records))
 
     def export(self, identifiers: Identifiers) -> Iterator[Record]:
         return map(self._rules.exported, self._items(self._table(), identifiers))

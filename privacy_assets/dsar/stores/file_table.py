@@ -69,14 +69,15 @@ class FileTable:
 
     def find(self, identifiers: Identifiers) -> Found:
         def look(versions: Sequence[FileVersion]) -> Found:
-            links, records = set[Link](), 0
+            links, records, doomed = set[Link](), 0, False
             for record in self._current_records(versions, identifiers):
                 records += 1
+                doomed = doomed or self._rules.retained(record) is None
                 links.update(self._rules.links(record, identifiers))
-            return Found(records, frozenset(links))
+            touched = (_uri(versions[0]),) if doomed else ()
+            return Found(records, frozenset(links), self._rules.changing(records), touched)
 
-        found = list(self._each(identifiers, look))
-        return Found(sum(each.records for each in found), frozenset().union(*(each.links for each in found)))
+        return sum(self._each(identifiers, look), Found(0))
 
     def export(self, identifiers: Identifiers) -> Iterator[Record]:
         for versions in self._objects(identifiers):
@@ -199,9 +200,12 @@ class FileTable:
         """Write the current version anew; versions that others put over meanwhile are old ones then."""
         overtaken: list[FileVersion] = []
         done = self._rewritten(version, identifiers, overtaken)
-        for each in overtaken:
-            if each.version_id != "null" and self._to_erase(each, identifiers):
-                done += self._removed(each)
+        if overtaken:
+            before = {(each.version_id, each.etag) for each in overtaken}
+            for each in list(self._files.versions(version.bucket, version.key)):
+                is_one = each.key == version.key and (each.version_id, each.etag) in before
+                if is_one and not each.is_latest and self._to_erase(each, identifiers):
+                    done += self._removed(each)
         return done
 
     def _rewritten(
@@ -235,10 +239,13 @@ class FileTable:
             if not self._form.rewrite(source, target, selection, self._rules, tally):
                 return True
             self._before_replace(version, target)
-            if not self._files.replace(version, target):
-                return False
+            new = self._files.replace(version, target)
+        if new is None:
+            return False
         tally.touched.append(_uri(version))
-        if version.version_id != "null":  # without versioning the new version has taken its place
+        # Without versioning the new one has taken its place; with it also one from before it was switched on
+        # stays.
+        if new != version.version_id:
             lock = self._files.remove(version)
             if lock is not None:
                 tally.blocked.append(Blocked(LOCKED, 1, lock.until))

@@ -31,6 +31,10 @@ ORPHANS_REST = timedelta(hours=24)
 """How old a file that no snapshot names must be before it counts as nobody's: a commit may be under way."""
 UNDER_WAY = "files of a commit that may be under way"
 HIDDEN = "rows that a merge-on-read delete hides, until OPTIMIZE and VACUUM rewrite their files"
+_SINCE = "#since="
+"""Between a table's name and the number of its last commit before an erasure: what that is to write has no
+name yet.
+"""
 _LOCKED = "files of an Iceberg table under S3 Object Lock"
 
 
@@ -42,11 +46,14 @@ class IcebergTable:
         self._form = Parquet()
 
     def find(self, identifiers: Identifiers) -> Found:
-        links, records = set[Link](), 0
+        links, records, doomed = set[Link](), 0, False
+        since = self._iceberg.sequence(self._table) if self._there(identifiers) else 0
         for row in self._rows(identifiers):
             records += 1
+            doomed = doomed or self._rules.retained(row) is None
             links.update(self._rules.links(row, identifiers))
-        return Found(records, frozenset(links))
+        touched = (f"{self._table}{_SINCE}{since}",) if doomed else ()
+        return Found(records, frozenset(links), self._rules.changing(records), touched)
 
     def export(self, identifiers: Identifiers) -> Iterator[Record]:
         return map(self._rules.exported, self._rows(identifiers))
@@ -71,7 +78,7 @@ class IcebergTable:
             kept = self._rules.retained(row)
             left += Remaining(retained=(kept,)) if kept else Remaining(1)
         current = self._iceberg.named(self._table, current_only=True)
-        needles, wanted = Needles(identifiers), frozenset(touched)
+        needles, wanted = Needles(identifiers), frozenset(touched) | self._since(touched)
         selection = self._selection(identifiers)
         for version in self._versions():
             if self._is_current(version, current):
@@ -189,6 +196,17 @@ class IcebergTable:
             if getattr(error, "why", "") == "vanished":
                 return False
             raise
+
+    def _since(self, touched: Sequence[str]) -> frozenset[str]:
+        """The current files that were written since an erasure was about to begin."""
+        begun = [
+            int(number)
+            for name, mark, number in (each.rpartition(_SINCE) for each in touched)
+            if mark and name == self._table
+        ]
+        if not begun:
+            return frozenset()
+        return self._iceberg.named(self._table, current_only=True, since=min(begun))
 
     def _is_current(self, version: FileVersion, current: frozenset[str]) -> bool:
         return version.is_latest and _uri(version) in current

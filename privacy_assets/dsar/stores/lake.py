@@ -20,8 +20,7 @@ class Lake:
         self.kinds = frozenset(kind for table in spec.tables for kind in table.match)
 
     def find(self, identifiers: Identifiers) -> Found:
-        found = [self._table(spec).find(identifiers) for spec in self._specs]
-        return Found(sum(each.records for each in found), frozenset().union(*(each.links for each in found)))
+        return sum((self._table(spec).find(identifiers) for spec in self._specs), Found(0))
 
     def export(self, identifiers: Identifiers) -> Iterator[Record]:
         for spec in self._specs:

@@ -38,10 +38,25 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """How many records of the subject there are, and what they link to. Nought is an answer."""
+    """How many records of the subject there are, and what they link to. Nought is an answer.
+
+    ``changing`` of them are in tables whose records an erasure changes and doesn't delete. ``touched`` names
+    the objects that it would rewrite, as ``Erased.touched`` does: they are noted before it begins, so that
+    one that was killed halfway is counted and proved whole.
+    """
 
     records: int
     links: frozenset[Link] = frozenset()
+    changing: int = 0
+    touched: tuple[str, ...] = ()
+
+    def __add__(self, other: "Found") -> "Found":
+        return Found(
+            self.records + other.records,
+            self.links | other.links,
+            self.changing + other.changing,
+            tuple(dict.fromkeys((*self.touched, *other.touched))),
+        )
 
 
 @dataclass(frozen=True)

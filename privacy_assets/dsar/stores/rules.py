@@ -7,6 +7,7 @@ else.
 
 import base64
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -31,6 +32,8 @@ Pseudonym = Callable[[str, str], str]
 """The keyed HMAC of a kind and a value."""
 Fields = Mapping[str, frozenset[str]]
 """For each field the values that make a record the subject's."""
+_HALF = re.compile(r"[\ud800-\udfff]")
+"""Half a surrogate pair: what has one is no text that a store could be asked for."""
 _MILLISECONDS = 100_000_000_000  # as seconds it would lie after the year 5000
 
 
@@ -112,6 +115,10 @@ class Rules:
         start = instant(record.get(retention.until.field))
         return None if start is None else periods.after(start, retention.until.period)
 
+    def changing(self, records: int) -> int:
+        """How many of so many records of the subject an erasure would change and not delete."""
+        return records if self.spec.change else 0
+
     def judge(self, record: Mapping[str, Any], tally: Tally) -> bool:
         """Count a record of the subject; whether it is to be erased or changed."""
         tally.before += 1
@@ -174,7 +181,7 @@ def text(value: Any) -> str | None:
 def _texts(value: Any) -> Iterator[str]:
     for each in value if isinstance(value, list | set | frozenset | tuple) else (value,):
         found = text(each)
-        if found:
+        if found and not _HALF.search(found):
             yield found
 
 

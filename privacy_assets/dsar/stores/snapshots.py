@@ -58,7 +58,7 @@ class Snapshots:
         self.kinds = frozenset({spec.subject})
 
     def find(self, identifiers: Identifiers) -> Found:
-        return Found(sum(part.find(identifiers).records for _, part in self._parts()))
+        return sum((part.find(identifiers) for _, part in self._parts()), Found(0))
 
     def export(self, identifiers: Identifiers) -> Iterator[Record]:
         for what, part in self._parts():

@@ -36,13 +36,15 @@ class Sql:
         self.kinds = frozenset(kind for table in spec.tables for kind in table.match)
 
     def find(self, identifiers: Identifiers) -> Found:
-        records, links = 0, set[Link]()
+        found = Found(0)
         with self._databases.begin(self._variable, read_only=True) as rows:
             for table, rules in self._tables:
+                records, links = 0, set[Link]()
                 for row in self._rows(rows, table, rules, identifiers):
                     records += 1
                     links.update(rules.links(row, identifiers))
-        return Found(records, frozenset(links))
+                found += Found(records, frozenset(links), rules.changing(records))
+        return found
 
     def export(self, identifiers: Identifiers) -> Iterator[Record]:
         with self._databases.begin(self._variable, read_only=True) as rows:

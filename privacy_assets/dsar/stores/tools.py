@@ -52,9 +52,9 @@ class Files(Protocol):
         """A version as a file that can seek. Raises FileNotFoundError when it is gone."""
         ...
 
-    def replace(self, version: Any, body: BinaryIO) -> bool:
+    def replace(self, version: Any, body: BinaryIO) -> str | None:
         """Put ``body`` as the object's new current version, with all that S3 keeps beside the bytes, if
-        ``version`` is the current one still; else False.
+        ``version`` is the current one still; the new version's id, None if it is not.
         """
         ...
 
@@ -80,8 +80,14 @@ class Iceberg(RowStore, Protocol):
 
     def exists(self, name: str) -> bool: ...
     def column_types(self, name: str) -> Mapping[str, pa.DataType]: ...
-    def named(self, name: str, *, current_only: bool = False) -> frozenset[str]:
-        """The URIs of all files that the table, or its current snapshot, names."""
+    def sequence(self, name: str) -> int:
+        """The number of the table's last commit."""
+        ...
+
+    def named(self, name: str, *, current_only: bool = False, since: int = 0) -> frozenset[str]:
+        """The URIs of all files that the table, or its current snapshot, names; of that snapshot's ``since``
+        leaves those that later commits than that number wrote.
+        """
         ...
 
     def location(self, name: str) -> str: ...

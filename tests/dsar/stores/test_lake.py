@@ -195,9 +195,9 @@ def test_what_somebody_writes_meanwhile_is_not_lost(kit: Stores, monkeypatch: py
     bucket = kit.bucket("data")
     name = table(kit, "json", bucket)
     kit.put(bucket, "data/a.json", body("json", [JANES, OTHERS[0]]))
-    replace, tried = Files.replace, list[bool]()
+    replace, tried = Files.replace, list[str | None]()
 
-    def late(self: Files, version: Any, content: BinaryIO) -> bool:
+    def late(self: Files, version: Any, content: BinaryIO) -> str | None:
         if not tried:
             kit.put(bucket, "data/a.json", body("json", [JANES, *OTHERS]))
         tried.append(replace(self, version, content))
@@ -205,7 +205,7 @@ def test_what_somebody_writes_meanwhile_is_not_lost(kit: Stores, monkeypatch: py
 
     monkeypatch.setattr(Files, "replace", late)
     is_erased(store(kit, name), Erased(before=1, erased=1))
-    assert tried == [False, True]
+    assert [new is not None for new in tried] == [False, True]
     assert list(kit.all_versions(bucket).values()) == [body("json", OTHERS)]
 
 
@@ -246,6 +246,84 @@ def test_what_object_lock_holds_is_blocked(kit: Stores) -> None:
     assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == ("GOVERNANCE", until)
     assert store(kit, name).verify(JANE, done.touched).blocked == (expected,)
     assert store(kit, name).erase(JANE, REQUEST).blocked == (expected,)
+
+
+def test_a_lock_that_has_run_out_is_not_copied(kit: Stores) -> None:
+    """S3 takes no date that is past; a legal hold has none, and stays."""
+    bucket = kit.bucket("locked", locked=True)
+    name = table(kit, "json", bucket)
+    past = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
+    lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": past}
+    kit.put(bucket, "data/a.json", body("json", [JANES, *OTHERS]), **lock)
+    kit.put(bucket, "data/b.json", body("json", [JANES]), **lock, ObjectLockLegalHoldStatus="ON")
+    done = store(kit, name).erase(JANE, REQUEST)
+    assert (done.erased, done.blocked) == (2, (Blocked(LOCKED, 1, None),))
+    heads = [kit.s3.head_object(Bucket=bucket, Key=f"data/{key}.json") for key in "ab"]
+    assert [head.get("ObjectLockMode") for head in heads] == [None, None]
+    assert [head.get("ObjectLockLegalHoldStatus") for head in heads] == [None, "ON"]
+    assert len([key for key, _ in kit.all_versions(bucket) if key == "data/a.json"]) == 1
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+def test_a_version_from_before_versioning_goes(
+    kit: Stores, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """Its id is ``null``. While versioning is suspended the new version takes its place."""
+    bucket = kit.bucket("data", versioned=False)
+    name = table(kit, "json", bucket)
+    for key in ("data/a.json", "data/overtaken.json"):
+        kit.put(bucket, key, body("json", [JANES, *OTHERS]))
+    for each in dict.fromkeys(("Enabled", status)):
+        kit.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": each})
+    replace, put = Files.replace, list[str]()
+
+    def late(self: Files, version: Any, content: BinaryIO) -> str | None:
+        if version.key == "data/overtaken.json" and not put:
+            put.append(kit.put(bucket, version.key, body("json", OTHERS[:1])))
+        return replace(self, version, content)
+
+    monkeypatch.setattr(Files, "replace", late)
+    done = store(kit, name).erase(JANE, REQUEST)
+    assert (done.erased, put) != (0, [])
+    left = kit.all_versions(bucket)
+    assert sorted(key for key, _ in left) == ["data/a.json", "data/overtaken.json"]
+    assert not any(MAIL.encode() in (found or b"") for found in left.values())
+    assert store(kit, name).verify(JANE, done.touched).clean
+
+
+def test_half_a_surrogate_pair_is_neither_lost_nor_in_the_way(kit: Stores) -> None:
+    bucket = kit.bucket("data")
+    name = table(kit, "json", bucket)
+    half = rb'"\ud800 \\ \ud83c\udf88"'
+    lines = [
+        b'{"email":"%s","customer":"c\\udfff","note":%s}\n' % (MAIL.encode(), half),
+        b'{"email":"max@example.com","note":%s}\n' % half,
+        b'{"email":"\xed\xa0\x80","note":"not UTF-8"}\n',
+    ]
+    kit.put(bucket, "data/a.json", b"".join(lines))
+    rules = {"links": {"customer_id": "customer"}, "change": {"email": "redact", "customer": "hmac"}}
+    subject = store(kit, name, **rules)
+    found = subject.find({"email": JANE["email"]})
+    assert (found.records, found.links) == (1, frozenset())  # nobody can be asked for half a character
+    (record,) = subject.export(JANE)
+    assert record["note"] == json.loads(half)
+    is_erased(subject, Erased(before=1, changed=1))
+    first, *others = kit.get(bucket, "data/a.json").splitlines(keepends=True)
+    assert others == lines[1:]
+    assert first.decode()  # it is UTF-8, and a JSON reader gets what was there
+    assert (json.loads(first)["email"], json.loads(first)["note"]) == ("erased", json.loads(half))
+
+
+def test_what_is_wrong_with_a_file_is_told_by_bucket_and_etag(kit: Stores) -> None:
+    """Its key may hold a personal value."""
+    bucket = kit.bucket("data")
+    name = table(kit, "json", bucket)
+    kit.put(bucket, "data/jane.doe/a.json", b'{"email":"%s"' % MAIL.encode())
+    etag = kit.s3.head_object(Bucket=bucket, Key="data/jane.doe/a.json")["ETag"].strip('"')
+    for ask in (lambda: store(kit, name).find(JANE), lambda: store(kit, name).erase(JANE, REQUEST)):
+        with pytest.raises(StoreError, match=rf"\(object in {bucket}, ETag {etag}\)$") as raised:
+            ask()
+        assert "jane" not in str(raised.value)
 
 
 def test_a_file_that_can_not_be_read_keeps_no_other(kit: Stores) -> None:
