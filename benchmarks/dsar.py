@@ -147,12 +147,12 @@ def _at_once(requests: int) -> dict[str, Any]:
 
 def _whole(number: int) -> dict[str, Any]:
     """A request from its submission to its end."""
-    from privacy_assets.definitions import default_resources
+    from privacy_assets.definitions import ready
     from privacy_assets.dsar import composition
     from privacy_assets.dsar.requests import JobId, parse_submission
     from privacy_assets.governed import governed_estate
 
-    estate, resources = governed_estate(), composition.of(default_resources())
+    estate, resources = governed_estate(), ready(composition.RESOURCES)
     work = composition.worker(estate, resources)
     job_id = f"dsar-{uuid.uuid4().hex}"
     submission = parse_submission({"user_id": f"subject-{number}", "action": "export"})

@@ -4,7 +4,7 @@ One function builds the definitions, for production and for tests, from an estat
 Nothing here calls AWS; what is in the environment when a run starts is what the run uses.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -60,6 +60,17 @@ from sensors.export_complete import export_complete_sensor
 from sensors.health import health_sensor
 from sensors.late_snapshots import late_snapshots_sensor
 from sensors.scan_requests import scan_sensors
+
+
+def ready(
+    names: Iterable[str],
+    resources: Mapping[str, Any] | None = None,
+    instance: dg.DagsterInstance | None = None,
+) -> Any:
+    """Resources of these names as attributes, as a run has them: what the environment says is read now."""
+    given = resources or default_resources()
+    with dg.build_resources({name: given[name] for name in names}, instance=instance) as found:
+        return found
 
 
 def default_resources() -> dict[str, Any]:

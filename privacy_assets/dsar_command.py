@@ -269,12 +269,12 @@ def acknowledge(request: _Id, by: _By = "", as_json: _Json = False) -> None:
 
 
 def _resources() -> Any:
-    from privacy_assets.definitions import default_resources
+    from privacy_assets.definitions import ready
     from privacy_assets.dsar import composition
     from privacy_assets.query import require_aws
 
     require_aws()
-    return composition.of(default_resources())
+    return ready(composition.RESOURCES)
 
 
 def _register() -> Any:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +262,7 @@ class House:
     def athena(self) -> AthenaResource:
         return AthenaResource(workgroup=self.names.workgroup, database=self.names.database)
 
-    @property
+    @cached_property
     def definitions(self) -> dg.Definitions:
         return build(self.estate, [], self.resources)
 

@@ -12,7 +12,7 @@ from privacy_assets.api import logs
 from privacy_assets.api.app import create_app
 from privacy_assets.api.services import Options, Services
 from privacy_assets.api.tokens import Jwks, Oidc
-from privacy_assets.definitions import default_resources
+from privacy_assets.definitions import ready
 from privacy_assets.dsar import composition
 from privacy_assets.dsar.register import Job, Register
 from privacy_assets.errors import UserError
@@ -68,10 +68,7 @@ class SubjectRequests:
 
     @cached_property
     def _resources(self) -> Any:
-        found = default_resources()
-        return composition.of(
-            {name: found[name].process_config_and_initialize() for name in composition.RESOURCES}
-        )
+        return ready(composition.RESOURCES)
 
     @cached_property
     def register(self) -> Register:

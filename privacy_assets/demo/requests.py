@@ -177,6 +177,6 @@ def print_requests(requested: Requested, console: Console, short: Callable[[Path
 
 
 def _resources() -> Any:
-    from privacy_assets.definitions import default_resources
+    from privacy_assets.definitions import ready
 
-    return composition.of(default_resources())
+    return ready(composition.RESOURCES)

@@ -3,8 +3,7 @@
 ``resources`` is anything with these names as attributes; a resource fits its Protocol by shape.
 """
 
-from collections.abc import Iterable, Mapping
-from types import SimpleNamespace
+from collections.abc import Iterable
 from typing import Any
 
 from privacy_assets.dsar import work
@@ -18,11 +17,6 @@ from privacy_assets.governed import estate_folder
 from privacy_assets.ledger import open_log
 
 RESOURCES = ("dsar_jobs", "dsar_queue", "bundles", "erasures", "ledger", "request_topic", "subjects")
-
-
-def of(resources: Mapping[str, Any]) -> Any:
-    """Resources by name as attributes, what they take from the environment read now, as a run's are."""
-    return SimpleNamespace(**{name: resources[name].process_config_and_initialize() for name in RESOURCES})
 
 
 def register(resources: Any) -> Register:

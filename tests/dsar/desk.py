@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from privacy_assets.definitions import ready
 from privacy_assets.dsar import composition
 from privacy_assets.dsar.names import DSAR_REQUEST
 from privacy_assets.dsar.register import Job, Register
@@ -131,7 +132,7 @@ class Desk:
 
     @property
     def resources(self) -> Any:
-        return composition.of(self.house.resources)
+        return ready(composition.RESOURCES, self.house.resources, self.house.instance)
 
     @property
     def register(self) -> Register:
