@@ -71,12 +71,16 @@ def verify(
 
     ``since`` is a checkpoint that the auditor kept, verified; ``index`` the rows of the index, stream and
     leaf; ``head`` what the table has committed. ``progress`` is told entries done and in all.
+
+    Others may append meanwhile. What must not be later than the checkpoint is read before it, checkpoints
+    that were kept and the head; what must not be earlier, after it.
     """
     report = Report()
+    kept, committed = list(source.kept()), head() if head else None
     try:
         report.checkpoint = checkpoint.verify(source.read(CHECKPOINT), keys)
     except FileNotFoundError:
-        _without_checkpoint(report, since, index, head)
+        _without_checkpoint(report, since, index, committed, head)
         return report
     except note.NoteError as error:
         report.wrong(f"checkpoint: {error}")
@@ -93,24 +97,30 @@ def verify(
         report.said.append(f"{size:,} entries make the root that {report.checkpoint.origin} has signed")
     if since is not None:
         _consistent("the checkpoint that was kept", since, tree, report)
-    _kept(source, keys, tree, report)
-    committed = _head(head() if head else None, tree, streams, report)
+    _kept(kept, keys, tree, report)
+    whole = _head(committed, head, tree, streams, report)
     if index is not None:
-        _index(index, streams, committed, head, report)
+        _index(index, streams, whole, head, report)
     return report
 
 
 def _without_checkpoint(
-    report: Report, since: Checkpoint | None, index: Iterable[tuple[str, int]] | None, head: GetHead | None
+    report: Report,
+    since: Checkpoint | None,
+    index: Iterable[tuple[str, int]] | None,
+    committed: Head | None,
+    head: GetHead | None,
 ) -> None:
-    """A log without a checkpoint is damaged, unless it has none yet."""
-    committed = head() if head else None
+    """A log without a checkpoint is damaged, unless it had none yet when its head was ``committed``."""
     if committed is not None and committed.start == 0 and since is None:
         report.said.append(f"{committed.size:,} entries are committed; the next append publishes them")
-    elif head and committed is None and since is None and next(iter(index or ()), None) is None:
-        report.said.append("nothing has been logged yet")
-    else:
-        report.wrong("checkpoint: missing")
+        return
+    if head and committed is None and since is None:
+        is_empty = next(iter(index or ()), None) is None
+        if is_empty or head() is not None:  # the first append may have come between the two looks
+            report.said.append("nothing has been logged yet")
+            return
+    report.wrong("checkpoint: missing")
 
 
 def _entries(
@@ -204,8 +214,8 @@ def _consistent(what: str, old: Checkpoint, tree: Tree, report: Report) -> None:
         report.said.append(f"the first {old.size:,} entries are those of {what}")
 
 
-def _kept(source: Source, keys: Sequence[note.Key], tree: Tree, report: Report) -> None:
-    for name, signed in source.kept():
+def _kept(kept: Iterable[tuple[str, bytes]], keys: Sequence[note.Key], tree: Tree, report: Report) -> None:
+    for name, signed in kept:
         try:
             old = checkpoint.verify(signed, keys)
         except note.NoteError as error:
@@ -214,15 +224,24 @@ def _kept(source: Source, keys: Sequence[note.Key], tree: Tree, report: Report) 
             _consistent(name, old, tree, report)
 
 
-def _head(head: Head | None, tree: Tree, streams: dict[str, list[int]], report: Report) -> int:
-    """Hold the table's head against the log; the entries that are committed. Those beyond the checkpoint, of
-    a writer that died or is at work, join the streams.
+def _head(
+    head: Head | None, latest: GetHead | None, tree: Tree, streams: dict[str, list[int]], report: Report
+) -> int:
+    """Hold the table's head of before the checkpoint against the log; the entries that are committed. Those
+    beyond the checkpoint, of a writer that died or is at work, join the streams.
     """
     size = len(tree.levels[0])
-    if head is None:
+    if latest is None:
         return size
-    if head.size < size or head.start > size:
-        report.wrong(f"table: its head has {head.size:,} entries, the checkpoint {size:,}")
+    if head is None or head.size < size:  # it has moved since, or else the table is an old one
+        now = latest()
+        if now is None or now.size < size:
+            report.wrong(f"table: its head has {now.size if now else 0:,} entries, the checkpoint {size:,}")
+        elif head is not None and tree.root(head.size) != head.root:
+            report.wrong("table: its head's root is not that of the entries")
+        return size
+    if head.start > size:
+        report.wrong(f"table: its head goes on from {head.start:,} entries, the checkpoint has {size:,}")
         return size
     try:
         rest = tiles.decode(head.entries)[size - head.start :]
@@ -246,10 +265,11 @@ def _index(
     report: Report,
 ) -> None:
     of_leaf = {leaf: stream for stream, leaves in streams.items() for leaf in leaves}
-    rows, latest = 0, 0
+    rows, latest = 0, size
     for stream, leaf in index:
         if leaf >= size:  # appended since we began, or an end that was taken off
-            latest = latest or _size(head)
+            if leaf >= latest:
+                latest = _size(head)
             if leaf >= latest:
                 report.wrong(f"index: leaf {leaf} of a stream, but the log has {max(size, latest):,} entries")
         elif of_leaf.get(leaf) == stream:
