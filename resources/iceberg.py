@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table
+    from pyiceberg.table import FileScanTask, Table
 
 Value = str | int | bool | date | datetime
 Where = Mapping[str, Collection[Value]]
@@ -283,6 +284,43 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         """The URI that the table's files are under. Raises NoSuchTableError."""
         return self._catalog().load_table((self.database, name)).location()
 
+    def has_equality_deletes(self, name: str) -> bool:
+        """Whether the current snapshot hides rows by value, which pyiceberg can't read. Raises
+        NoSuchTableError.
+        """
+        from pyiceberg.manifest import DataFileContent, ManifestContent
+
+        table = self._catalog().load_table((self.database, name))
+        current = table.current_snapshot()
+        return current is not None and any(
+            entry.data_file.content == DataFileContent.EQUALITY_DELETES
+            for manifest in current.manifests(table.io)
+            if manifest.content == ManifestContent.DELETES
+            for entry in manifest.fetch_manifest_entry(table.io)
+        )
+
+    def rewrite(self, name: str, uris: Collection[str]) -> frozenset[str]:
+        """Write those of the current snapshot's data files anew, in one commit, without the rows that
+        merge-on-read deletes hide. Answers which were; a file is held in memory at a time. Raises
+        NoSuchTableError, and CommitFailedException when other writers were faster twelve times.
+        """
+        from pyiceberg.exceptions import CommitFailedException, ValidationException
+
+        for attempt in range(1, _ATTEMPTS + 1):
+            table = self._catalog().load_table((self.database, name))
+            tasks = [task for task in table.scan().plan_files() if task.file.file_path in uris]
+            if not tasks:
+                break
+            try:
+                _rewrite(table, tasks)
+            except (CommitFailedException, ValidationException):
+                if attempt == _ATTEMPTS:
+                    raise
+                _wait(attempt)
+            else:
+                break
+        return frozenset(task.file.file_path for task in tasks)
+
     def sequence(self, name: str) -> int:
         """The number of the table's last commit; 0 in format 1, which has none. Raises NoSuchTableError."""
         table = self._catalog().load_table((self.database, name))
@@ -410,6 +448,24 @@ def _replace(
                 transaction.append(chunk)
                 rows += chunk.num_rows
     return rows
+
+
+def _rewrite(table: "Table", tasks: Sequence["FileScanTask"]) -> None:
+    """Replace each file by what is visible of it, as pyiceberg's own delete does with the rows that stay."""
+    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+
+    scan, counter = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue()), count()
+    with table.transaction() as transaction, transaction.update_snapshot().overwrite() as overwrite:
+        for task in tasks:
+            overwrite.delete_data_file(task.file)
+            rows = scan.to_table([task])
+            if rows.num_rows:
+                made = _dataframe_to_data_files(
+                    table.metadata, rows, table.io, write_uuid=overwrite.commit_uuid, counter=counter
+                )
+                for file in made:
+                    overwrite.append_data_file(file)
 
 
 def _chunks(batches: Iterable["pa.RecordBatch"], chunk_bytes: int) -> Iterator["pa.Table"]:

@@ -30,7 +30,7 @@ from privacy_assets.dsar.stores.tools import Files, FileVersion, Iceberg
 ORPHANS_REST = timedelta(hours=24)
 """How old a file that no snapshot names must be before it counts as nobody's: a commit may be under way."""
 UNDER_WAY = "files of a commit that may be under way"
-HIDDEN = "rows that a merge-on-read delete hides, until OPTIMIZE and VACUUM rewrite their files"
+HIDDEN = "files of an Iceberg table's deletes that name the subject, until OPTIMIZE and VACUUM rewrite them"
 _SINCE = "#since="
 """Between a table's name and the number of its last commit before an erasure: what that is to write has no
 name yet.
@@ -92,7 +92,14 @@ class IcebergTable:
     # --- rows
 
     def _there(self, identifiers: Identifiers) -> bool:
-        return bool(self._rules.wanted(identifiers)) and self._iceberg.exists(self._table)
+        if not self._rules.wanted(identifiers) or not self._iceberg.exists(self._table):
+            return False
+        if self._iceberg.has_equality_deletes(self._table):
+            raise StoreError(
+                f"{self._rules.place}: has deletes by equality, expected by position or none; have the "
+                "engine that writes them rewrite the table's files, and retry"
+            )
+        return True
 
     def _conditions(self, identifiers: Identifiers) -> Iterator[Mapping[str, Sequence[Any]]]:
         """What to ask for, a field at a time."""
@@ -163,13 +170,13 @@ class IcebergTable:
         done, selection = Erased(), self._selection(identifiers)
         current = self._iceberg.named(self._table, current_only=True)
         named = self._iceberg.named(self._table)
+        hidden: set[str] = set()
         is_old = False
         for version in self._versions():
             if not version.key.endswith(".parquet") or not self._holds(version, selection):
                 continue
             if self._is_current(version, current):
-                if not any(self._rules.matches(row, selection.wanted) for row in self._rows(identifiers)):
-                    done += Erased(blocked=(Blocked(HIDDEN, 1),))
+                hidden.add(_uri(version))
             elif version.is_latest and _uri(version) in named:
                 is_old = True
             elif version.is_latest and (until := version.modified + ORPHANS_REST) > datetime.now(UTC):
@@ -177,6 +184,12 @@ class IcebergTable:
             else:
                 lock = self._files.remove(version)
                 done += Erased(blocked=(Blocked(_LOCKED, 1, lock.until),)) if lock else Erased(versions=1)
+        if hidden and not any(self._rules.retained(row) is None for row in self._rows(identifiers)):
+            # What may not stay stands in files of the table as it is, and nobody sees it.
+            rewritten = self._iceberg.rewrite(self._table, hidden)
+            is_old = is_old or bool(rewritten)
+            if left := hidden - rewritten:
+                done += Erased(blocked=(Blocked(HIDDEN, len(left)),))
         if is_old:
             done += Erased(versions=self._iceberg.vacuum(self._table, timedelta(0)))
         return done
