@@ -372,6 +372,7 @@ def _nightly_exports(may: May) -> list[Statement]:
     tables = [may.arn("dynamodb", f"table/{table}") for table in may.governed]
     return [
         *may.exports_of(),
+        *may.ledger(),
         Statement("Export", ["dynamodb:DescribeTable", "dynamodb:ExportTableToPointInTime"], tables),
         # DynamoDB writes an export with the rights of who asked for it.
         Statement(
@@ -389,6 +390,9 @@ def _daily_audit(may: May) -> list[Statement]:
     return [
         *may.exports_of(),
         *may.ledger(),
+        # Who was erased, held against the night's snapshot.
+        *may.table("Erasures", archive.erasures, "GetItem", "Scan"),
+        *may.key("ErasureKey", archive.key, "kms:Decrypt"),
         Statement("Tables", ["dynamodb:DescribeTable"], tables),
         Statement("Crawl", ["glue:GetCrawler", "glue:StartCrawler"], crawlers),
         *may.catalog(writes=True, partitions=True),
@@ -544,6 +548,7 @@ def _ingest_events(may: May) -> list[Statement]:
     queue, dead = settings["PRIVACY_ASSETS_EVENT_QUEUE"], settings["PRIVACY_ASSETS_EVENT_DEAD_LETTER_QUEUE"]
     return [
         *may.iceberg(),
+        *may.ledger(),
         *may.delete_lake("iceberg/", versions=True),
         *may.queue(
             "Take",
@@ -622,6 +627,19 @@ def _rotate_secrets(may: May) -> list[Statement]:
             [*may.secret("clients"), *may.secret("signing-keys"), *may.secret("client/*")],
         ),
         *may.table("State", settings["PRIVACY_ASSETS_API_STATE_TABLE"], "GetItem"),
+        *may.ledger(),
+    ]
+
+
+def _ledger_checkpoint(may: May) -> list[Statement]:
+    """The whole log is verified: its index, and every version of the checkpoints that were kept."""
+    settings = may.declared.stage.environment()
+    evidence = f"arn:aws:s3:::{settings['PRIVACY_ASSETS_EVIDENCE_BUCKET']}"
+    return [
+        *may.ledger(),
+        *may.table("Index", settings["PRIVACY_ASSETS_LEDGER_TABLE"], "Scan"),
+        Statement("Kept", ["s3:GetObjectVersion"], [f"{evidence}/*"]),
+        Statement("ListKept", ["s3:ListBucketVersions"], [evidence]),
     ]
 
 
@@ -632,7 +650,7 @@ JOBS: Mapping[str, Callable[[May], list[Statement]]] = {
     "archive_restore": _archive_restore,
     "scan_bucket": _scan_bucket,
     "ingest_events": _ingest_events,
-    "ledger_checkpoint": May.ledger,
+    "ledger_checkpoint": _ledger_checkpoint,
     "dsar_request": _dsar_request,
     "dsar_approval": _dsar_approval,
     "rotate_secrets": _rotate_secrets,

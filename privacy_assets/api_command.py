@@ -3,9 +3,10 @@
 A client's secret is printed by ``client secret`` alone, for whoever asks for it by name.
 """
 
+import getpass
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -196,12 +197,15 @@ def rotate(
             return
         with console.status("every process of the API learns of the new secrets"):
             done = rotation.rotate(wanted)
+        if done:
+            _tell("secrets.rotated", done)
         for one in wanted:
             if one in done:
                 console.print(f"{one}: has a new secret")
             else:
                 console.print(f"{one}: two secrets are valid, no third was made", style="yellow")
             if drop_old and revoke_old_secret(secrets, one):
+                _tell("secrets.dropped", [one])
                 console.print(f"{one}: the secret before is not valid any more")
     if client_id and len(done) < len(wanted) and not drop_old:
         raise typer.Exit(1)
@@ -220,6 +224,24 @@ def revoke(client_id: _Id) -> None:
     with _secrets() as secrets:
         revoke_client(secrets, client_id)
     Console(stderr=True, highlight=False).print(f"{client_id}: revoked")
+
+
+def _tell(kind: str, client_ids: Sequence[str]) -> None:
+    """Log what was done to clients' secrets; the actor is who is logged in, masked."""
+    from privacy_assets.ledger import Event, record
+    from privacy_assets.ledger_command import own_ledger
+    from privacy_assets.masking import mask
+
+    record(
+        own_ledger(),
+        Event(
+            kind,
+            f"command:{mask(getpass.getuser())}",
+            stream="api-secrets",
+            counts={"clients": len(client_ids)},
+            details={"clients": list(client_ids)},
+        ),
+    )
 
 
 @contextmanager

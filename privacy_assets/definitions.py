@@ -143,7 +143,7 @@ def build(
     """The whole code location; ``resources`` take the place of the default ones of their name."""
     exports, audit = snapshot_jobs(estate)
     archive, scans, ingest = archive_job(), scan_job(), ingest_job()
-    checkpoint, rotation = ledger_job(), rotation_job()
+    checkpoint, rotation = ledger_job(), rotation_job(estate)
     scanned, scan_checks = scan_assets(estate)
     requests, approvals = dsar_jobs()
     return dg.Definitions(
@@ -153,13 +153,13 @@ def build(
                 *(audit_assets(estate, audits) if audits else ()),
                 *archive_assets(estate),
                 restored_asset(estate),
-                *ingest_assets(),
+                *ingest_assets(estate),
                 *ledger_assets(estate),
                 *scanned,
                 *dsar_assets(estate),
             ]
         ),
-        asset_checks=[*scan_checks, *dsar_checks()],
+        asset_checks=[*scan_checks, *dsar_checks(estate)],
         jobs=[
             *(exports, audit, archive, restore_job(), ingest, scans),
             *(requests, approvals, checkpoint, rotation),

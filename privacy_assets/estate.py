@@ -90,6 +90,8 @@ class Table(_Model):
     table: Annotated[str, Field(pattern=_TABLE)]
     keys: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
     subject_key: str | None = None
+    time_key: str | None = None
+    """The attribute that says when an item came to be: what came after a subject's erasure is new."""
     owner: Annotated[str, Field(pattern=_OWNER)]
     description: str = ""
     retention: str | None = None
@@ -111,10 +113,9 @@ class Table(_Model):
         for key in self.keys:
             if key not in self.columns:
                 raise ValueError(f"keys: {key!r} is no column, expected one of {', '.join(self.columns)}")
-        if self.subject_key is not None and self.subject_key not in self.columns:
-            raise ValueError(
-                f"subject_key: {self.subject_key!r} is no column, expected one of {', '.join(self.columns)}"
-            )
+        for name, named in (("subject_key", self.subject_key), ("time_key", self.time_key)):
+            if named is not None and named not in self.columns:
+                raise ValueError(f"{name}: {named!r} is no column, expected one of {', '.join(self.columns)}")
         seen: dict[str, str] = {}
         for attribute in self.columns:
             if not attribute or len(attribute.encode()) > 65535 or any(ord(c) < 0x20 for c in attribute):

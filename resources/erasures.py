@@ -59,6 +59,24 @@ class ErasuresResource(dg.ConfigurableResource[Any]):
                 found = list(pool.map(self._page, pages))
         return {ids[item["id"]["S"]]: _erasure(item) for page in found for item in page}
 
+    def all(self) -> dict[str, Erasure]:
+        """Every erasure by its subject's HMAC (``hmac``)."""
+        pages = (
+            clients.client("dynamodb")
+            .get_paginator("scan")
+            .paginate(TableName=self.table, ConsistentRead=True)
+        )
+        return {
+            item["id"]["S"]: _erasure(item)
+            for page in pages
+            for item in page["Items"]
+            if item["id"]["S"] != _KEY_ITEM
+        }
+
+    def hmac(self, noun: str, subject: str) -> str:
+        """What stands for a table's subject here."""
+        return _id(self._key(), (noun, subject))
+
     def begin(self, noun: str, subject: str, request_id: str) -> None:
         """The erasure of a subject has begun; once begun it stays that of the first request."""
         client = clients.client("dynamodb")

@@ -3,15 +3,18 @@
 import hashlib
 import io
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from resources import clients
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch
 
 _THREADS = 16
 _CHUNK = 1 << 20
@@ -123,6 +126,19 @@ class LakeResource(dg.ConfigurableResource[Any]):
         names = list(keys)
         with ThreadPoolExecutor(_THREADS) as pool:
             return dict(zip(names, pool.map(digest, names), strict=True))
+
+    def parquet_batches(
+        self, objects: Iterable[LakeObject], columns: Sequence[str]
+    ) -> "Iterator[RecordBatch]":
+        """Some columns of Parquet files, a batch of 64 Ki rows at a time: memory is bounded by a row group's
+        part of them.
+        """
+        from pyarrow.parquet import ParquetFile
+
+        for item in objects:
+            source = io.BufferedReader(_Ranged(self._client, self.bucket, item), 1 << 20)
+            with ParquetFile(source, pre_buffer=False) as file:
+                yield from file.iter_batches(1 << 16, columns=list(columns))
 
     def parquet_rows(self, objects: Iterable[LakeObject]) -> int:
         """The rows of Parquet files, from their footers alone.  Raises ValueError for a file that is none."""

@@ -6,18 +6,23 @@ import dagster as dg
 
 from privacy_assets.api.clients import OLD_SECRET, parse_registry
 from privacy_assets.api.rotation import Rotation
-from privacy_assets.api.tokens import OLD_KEY
+from privacy_assets.api.tokens import OLD_KEY, parse_keys
+from privacy_assets.estate import Estate
+from privacy_assets.ledger import record
+from privacy_assets.recording import event, name
 from privacy_assets.tasks import task_tags
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
+from resources.ledger import LedgerResource
 
 Secrets = dg.ResourceParam[ApiSecrets]
 State = dg.ResourceParam[ApiState]
+_STREAM = "api-secrets"
 ROTATE_SECRETS = "rotate_secrets"
 _RETRY = dg.RetryPolicy(max_retries=2, delay=15, backoff=dg.Backoff.EXPONENTIAL)
 
 
-def rotation_job() -> dg.JobDefinition:
+def rotation_job(estate: Estate) -> dg.JobDefinition:
     """``rotate_secrets``: what is 30 days old is replaced; what was before stays valid meanwhile."""
 
     @dg.op(retry_policy=_RETRY, description="New secrets beside the old, which nobody reads yet.")
@@ -44,15 +49,28 @@ def rotation_job() -> dg.JobDefinition:
 
     @dg.op(retry_policy=_RETRY, description="Programs read the new ones from now on.")
     def finish_secret(
-        context: dg.OpExecutionContext, due: list[str], api_secrets: Secrets, api_state: State
+        context: dg.OpExecutionContext,
+        due: list[str],
+        api_secrets: Secrets,
+        api_state: State,
+        ledger: LedgerResource,
     ) -> None:
+        if due:  # before it is finished: one that is broken off here is due, and told of, again
+            words = {"stream": _STREAM, "counts": {"clients": len(due)}, "details": {"clients": due}}
+            record(ledger, event(context, estate, "secrets.rotated", **words), once=name(context, "secrets"))
         Rotation(api_secrets).finish_secret(due)
         table = dg.MetadataValue.md(_markdown(api_secrets, api_state))
         context.add_output_metadata({"clients": len(due), "secrets": table})
 
     @dg.op(retry_policy=_RETRY, description="A new signing key, which signs once every process knows it.")
-    def rotate_signing_key(context: dg.OpExecutionContext, api_secrets: Secrets, api_state: State) -> None:
+    def rotate_signing_key(
+        context: dg.OpExecutionContext, api_secrets: Secrets, api_state: State, ledger: LedgerResource
+    ) -> None:
         made = Rotation(api_secrets).rotate_keys()
+        newest = parse_keys(api_secrets.signing_keys()).keys[0]
+        details = {"kid": newest.kid, "signs_from": newest.signs_from.isoformat(), "made_now": made}
+        known = event(context, estate, "signing_key.newest", stream=_STREAM, details=details)
+        record(ledger, known, once=f"signing-key/{newest.kid}")  # also one that a broken run had made
         context.add_output_metadata({"new_key": made, "uses_of_older_keys": api_state.used(OLD_KEY)})
 
     @dg.job(

@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import dagster as dg
 
 from privacy_assets.dsar import composition, names
+from privacy_assets.dsar.reappearance import Watch
 from privacy_assets.dsar.register import Job, Register
 from privacy_assets.dsar.states import Action, State
 from privacy_assets.dsar.stores.protocol import StoreError
 from privacy_assets.dsar.watch import overdue, standing
 from privacy_assets.dsar.work import said
 from privacy_assets.errors import UserError
-from privacy_assets.estate import Estate
-from privacy_assets.partitions import REQUESTS
+from privacy_assets.estate import Estate, Table
+from privacy_assets.partitions import REQUESTS, daily
+from privacy_assets.snapshot import names as snapshot_names
 from privacy_assets.tasks import task_tags
+from resources.erasures import ErasuresResource
+from resources.glue import GlueResource
+from resources.s3 import LakeResource
 
 if TYPE_CHECKING:
     from privacy_assets.jobs import AssetJob
@@ -36,8 +41,8 @@ def dsar_assets(estate: Estate) -> list[dg.AssetsDefinition]:
     return [_store_results(estate), _bundle(estate), _completion(estate), _approval(estate)]
 
 
-def dsar_checks() -> list[dg.AssetChecksDefinition]:
-    """What is late or will be soon, whichever request is looked at."""
+def dsar_checks(estate: Estate) -> list[dg.AssetChecksDefinition]:
+    """What is late or will be soon, whichever request is looked at; who is in a snapshot and was erased."""
 
     @dg.asset_check(
         asset=dg.AssetKey(names.COMPLETION_KEY),
@@ -48,7 +53,65 @@ def dsar_checks() -> list[dg.AssetChecksDefinition]:
     def in_time(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         return in_time_result(composition.register(context.resources))
 
-    return [in_time]
+    erased = [_stay_erased(estate, table) for table in composition.erasable(estate)]
+    return [in_time, *erased]
+
+
+def _stay_erased(estate: Estate, table: Table) -> dg.AssetChecksDefinition:
+    newer = (
+        f"Rows whose `{table.time_key}` is later than the erasure are new ones and may be there."
+        if table.time_key
+        else "Without a `time_key` in estate.yaml a subject who has come back since is told too."
+    )
+
+    @dg.asset_check(
+        asset=dg.AssetKey(snapshot_names.typed_key(table.name)),
+        name=names.STAY_ERASED,
+        partitions_def=daily(estate),
+        retry_policy=_RETRY,
+        description=(
+            "Nobody whose erasure was completed here is in the snapshot, as after a backfill of a night from "
+            "before the erasure or an import of an old copy (GDPR Art. 17(1)). The way out: find the person "
+            "by the requests that are named, and submit the erasure again (`privacy-assets dsar submit "
+            f"delete`), which takes her out of every night's export, snapshot and audit results. {newer}"
+        ),
+    )
+    def stay_erased(
+        context: dg.AssetCheckExecutionContext,
+        lake: LakeResource,
+        glue: GlueResource,
+        erasures: ErasuresResource,
+    ) -> dg.AssetCheckResult:
+        day = context.partition_key
+        there = glue.partition(table.name, [day])
+        if there is None:
+            asset = "/".join(snapshot_names.typed_key(table.name))
+            raise dg.Failure(
+                description=f"{day}: no snapshot in the catalog; materialize {asset}", allow_retries=False
+            )
+        watch = Watch(estate, table)
+        objects = lake.list(there.location.removeprefix(lake.uri("")).rstrip("/") + "/")
+        found = watch.look(lake.parquet_batches(objects, watch.columns), erasures)
+        rows = {**found.rows, **found.under_way}
+        return dg.AssetCheckResult(
+            passed=not rows,
+            # A snapshot that was taken while the erasure goes on is erased with the rest.
+            severity=dg.AssetCheckSeverity.ERROR if found.rows else dg.AssetCheckSeverity.WARN,
+            metadata={
+                "rows": sum(found.rows.values()),
+                "rows_of_erasures_under_way": sum(found.under_way.values()),
+                "subjects": found.subjects,
+                "requests": dg.TableMetadataValue(
+                    [
+                        dg.TableRecord({"request": request, "rows": number})
+                        for request, number in sorted(rows.items(), key=lambda each: -each[1])[:20]
+                    ],
+                    dg.TableSchema([dg.TableColumn("request"), dg.TableColumn("rows", "int")]),
+                ),
+            },
+        )
+
+    return stay_erased
 
 
 def in_time_result(register: Register) -> dg.AssetCheckResult:

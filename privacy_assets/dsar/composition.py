@@ -12,7 +12,7 @@ from privacy_assets.dsar.stores import build, models
 from privacy_assets.dsar.stores.protocol import Identifiers
 from privacy_assets.dsar.trail import LedgerTrail
 from privacy_assets.dsar.work import Place, Worker
-from privacy_assets.estate import Estate
+from privacy_assets.estate import Estate, Table
 from privacy_assets.governed import estate_folder
 from privacy_assets.ledger import open_log
 
@@ -71,6 +71,15 @@ def governed(estate: Estate, identifiers: Identifiers) -> list[work.Subject]:
         for value in identifiers.get(kind, ())
     }
     return sorted(found)
+
+
+def erasable(estate: Estate) -> list[Table]:
+    """The governed tables whose subjects an erasure here can name."""
+    return [
+        table
+        for table in estate.tables
+        if table.subject_key and any(_kinds(estate, table.name, table.table, table.subject_key))
+    ]
 
 
 def _kinds(estate: Estate, noun: str, table: str, subject_key: str) -> Iterable[str]:

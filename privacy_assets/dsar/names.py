@@ -6,6 +6,7 @@ COMPLETION_KEY = ["dsar", "completion"]
 APPROVAL_KEY = ["dsar", "approval"]
 DSAR_REQUEST = "dsar_request"
 DSAR_APPROVAL = "dsar_approval"
+STAY_ERASED = "erased_subjects_stay_erased"
 IN_TIME = "in_time"
 """The check of ``dsar/completion``."""
 PARTITIONS = "dsar_requests"

@@ -6,11 +6,15 @@ from typing import Any
 
 import dagster as dg
 
+from privacy_assets.estate import Estate
 from privacy_assets.ingest import schema
 from privacy_assets.ingest.draining import Drained, Drainer, keep_house
 from privacy_assets.ingest.names import EVENTS, EVENTS_KEY
+from privacy_assets.ledger import Event, record
+from privacy_assets.recording import event, name
 from resources.busy_queue import BusyQueueResource
 from resources.iceberg import IcebergResource
+from resources.ledger import LedgerResource
 from resources.settings import EVENT_LAG_SECONDS
 
 GROUP = "ingest"
@@ -21,12 +25,12 @@ _STALE = timedelta(hours=2)
 _HOURS_SHOWN = 24
 
 
-def ingest_assets() -> list[dg.AssetsDefinition]:
+def ingest_assets(estate: Estate) -> list[dg.AssetsDefinition]:
     """All assets of the domain."""
-    return [_events()]
+    return [_events(estate)]
 
 
-def _events() -> dg.AssetsDefinition:
+def _events(estate: Estate) -> dg.AssetsDefinition:
     @dg.asset(
         key=EVENTS_KEY,
         group_name=GROUP,
@@ -53,12 +57,17 @@ def _events() -> dg.AssetsDefinition:
         ],
     )
     def events(
-        context: dg.AssetExecutionContext, event_queue: BusyQueueResource, iceberg: IcebergResource
+        context: dg.AssetExecutionContext,
+        event_queue: BusyQueueResource,
+        iceberg: IcebergResource,
+        ledger: LedgerResource,
     ) -> Iterator[dg.MaterializeResult[Any]]:
         def progress(done: Drained) -> None:
             context.log.info(f"{done.total.events:,} events written, {done.already:,} were there already")
 
         done = Drainer(queue=event_queue, store=iceberg).drain(seconds=_RUN_SECONDS, progress=progress)
+        if done.messages:
+            record(ledger, _ingested(context, estate, done), once=name(context, "events"))
         compacted = keep_house(iceberg, done.by_hour.keys(), datetime.now(UTC))
         depths = event_queue.depths()
         yield dg.MaterializeResult(
@@ -71,6 +80,23 @@ def _events() -> dg.AssetsDefinition:
         )
 
     return events
+
+
+def _ingested(context: dg.AssetExecutionContext, estate: Estate, done: Drained) -> Event:
+    total = done.total
+    return event(
+        context,
+        estate,
+        "events.ingested",
+        stream=f"ingest-{context.run.run_id}",
+        counts={
+            "messages": done.messages,
+            "events": total.events,
+            "bytes": total.bytes,
+            "were_there_already": done.already,
+            "dead_letters": sum(done.dead.values()),
+        },
+    )
 
 
 def _metadata(done: Drained, iceberg: IcebergResource) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Their state is AWS's, not Dagster's: the export is found by what it exports, the
 which export a day is read from.  So a run that died anywhere is simply run again.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,9 @@ from typing import Any
 import dagster as dg
 
 from privacy_assets.estate import Column, Estate, Table, deadline_cron
+from privacy_assets.ledger import record
 from privacy_assets.partitions import daily, snapshot_date
+from privacy_assets.recording import event, name
 from privacy_assets.snapshot import crawl, exports, manifest, names, typing_sql
 from privacy_assets.snapshot.survey import (
     Survey,
@@ -26,6 +29,7 @@ from resources.athena import AthenaQueryFailed, AthenaResource, QueryResult
 from resources.backoff import Backoff, DeadlineExceeded
 from resources.dynamodb import Export, ExportRefused, ExportsResource
 from resources.glue import GlueResource, Partition
+from resources.ledger import LedgerResource
 from resources.s3 import LakeResource
 from resources.settings import CRAWL_DEADLINE_SECONDS, EXPORT_DEADLINE_SECONDS
 
@@ -85,13 +89,18 @@ def _export(estate: Estate, table: Table) -> dg.AssetsDefinition:
         ),
     )
     def export(
-        context: dg.AssetExecutionContext, dynamodb_exports: ExportsResource, lake: LakeResource
+        context: dg.AssetExecutionContext,
+        dynamodb_exports: ExportsResource,
+        lake: LakeResource,
+        ledger: LedgerResource,
     ) -> dg.MaterializeResult[Any]:
         day = snapshot_date(context)
         try:
             started = exports.find_or_start(dynamodb_exports, table.table, lake.bucket, table.name, day)
         except ExportRefused as refused:
             raise dg.Failure(description=str(refused), allow_retries=False) from None
+        asked = event(context, estate, "export.started", **_told(table, day, started.export.id))
+        record(ledger, asked, once=f"export/{started.export.id}")  # whichever run started it
         return dg.MaterializeResult(
             metadata={
                 **_export_metadata(started.export, lake),
@@ -320,7 +329,11 @@ def _typed(estate: Estate, table: Table) -> dg.AssetsDefinition:
         metadata={"dagster/table_name": table.name},
     )
     def typed(
-        context: dg.AssetExecutionContext, lake: LakeResource, glue: GlueResource, athena: AthenaResource
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        glue: GlueResource,
+        athena: AthenaResource,
+        ledger: LedgerResource,
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         day = snapshot_date(context)
         source = glue.partition(names.lines_table(table.name), [day.isoformat()])
@@ -354,6 +367,15 @@ def _typed(estate: Estate, table: Table) -> dg.AssetsDefinition:
         surveyed = {**source.parameters, **parameters(found, table.column_name)}
         _point_typed(glue, lake, table, day.isoformat(), attempt, surveyed)
         removed = _remove_orphans(lake, table, day, attempt)
+        done = event(
+            context,
+            estate,
+            "snapshot.typed",
+            counts={"items": items, "rows": rows, "misfits": found.misfit_values, "files": len(objects)},
+            artefacts={"sql": hashlib.sha256(statement.encode()).hexdigest()},
+            **_told(table, day, source.parameters["export_id"]),
+        )
+        record(ledger, done, once=name(context, f"snapshot/{table.name}"))
         yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,
@@ -445,6 +467,12 @@ def _remove_orphans(lake: LakeResource, table: Table, day: exports.SnapshotDate,
         if not item.key.startswith(attempt) and item.modified < before
     ]
     return lake.delete(orphans)
+
+
+def _told(table: Table, day: exports.SnapshotDate, export_id: str) -> dict[str, Any]:
+    """What events of a table's night have in common."""
+    details = {"table": table.name, "snapshot_date": day.isoformat(), "export_id": export_id}
+    return {"stream": f"snapshot-{day.isoformat()}", "details": details}
 
 
 def _export_metadata(export: Export, lake: LakeResource) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,9 +33,13 @@ from privacy_assets.api.rotation import (
 )  # fmt: skip
 from privacy_assets.api.rotation_job import rotation_job
 from privacy_assets.api.tokens import LIFETIME, OLD_KEY, TokenRefused, issue, named_issuer, parse_keys, verify
+from privacy_assets.cli import run
+from privacy_assets.governed import governed_estate
+from privacy_assets.ledger import open_log
 from resources.api_secrets import ApiSecrets, SecretsFull
 from tests.api.house import Api
 from tests.api.test_events import event
+from tests.house import new_ledger
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -258,14 +263,41 @@ def test_a_key_is_known_before_it_signs_and_after_it_signed(house: House) -> Non
         house.rotation.rotate_keys(at_once=True)
 
 
-def test_the_job_rotates_what_is_due(aws: str, api: Api) -> None:
+def test_who_rotates_by_hand_is_logged(
+    aws: str, api: Api, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = new_ledger(unique)
+    monkeypatch.setattr("privacy_assets.api_command._secrets", lambda: nullcontext(api.secrets))
+    monkeypatch.setattr("privacy_assets.ledger_command.own_ledger", lambda: ledger)
+    monkeypatch.setattr(Rotation, "spread", lambda _: None)
+    api.client("shop")
+    assert run(["client", "rotate", "shop", "--drop-old"]) == 0
+    entries = open_log(ledger).entries("api-secrets")
+    assert [(each.event.kind, dict(each.event.details)) for each in entries] == [
+        ("secrets.rotated", {"clients": ["shop"]}),
+        ("secrets.dropped", {"clients": ["shop"]}),
+    ]
+
+
+def test_the_job_rotates_what_is_due(aws: str, api: Api, unique: str) -> None:
     clock = Clock(datetime.now(UTC) - timedelta(days=31))
     create_client(api.secrets, "old", ["events:write"], None, clock=clock)
     credentials = api.credentials("old")
     api.client("young")
     young = api.credentials("young")
-    resources = {"api_secrets": dg.ResourceDefinition.hardcoded_resource(api.secrets), "api_state": api.state}
-    assert rotation_job().execute_in_process(resources=resources).success
+    ledger = new_ledger(unique)
+    resources = {
+        "api_secrets": dg.ResourceDefinition.hardcoded_resource(api.secrets),
+        "api_state": api.state,
+        "ledger": ledger,
+    }
+    for _ in range(2):  # the second time nothing is due
+        assert rotation_job(governed_estate()).execute_in_process(resources=resources).success
+    told = {entry.event.kind: entry.event for entry in open_log(ledger).entries("api-secrets")}
+    assert len(open_log(ledger).entries("api-secrets")) == 2
+    assert told["secrets.rotated"].details == {"clients": ["old"]}
+    assert told["signing_key.newest"].details["kid"]
+    assert not any(each in repr(told) for each in api.credentials("old").values() if each != "old")
     assert api.credentials("young") == young
     fresh = api.credentials("old")
     assert fresh != credentials

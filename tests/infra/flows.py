@@ -26,14 +26,16 @@ from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
 from privacy_assets.ingest.names import INGEST_EVENTS
 from privacy_assets.jobs import DAILY_AUDIT, EXPORTS_TAG, NIGHTLY_EXPORTS
+from privacy_assets.ledger.assets import JOB as LEDGER_CHECKPOINT
 from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan.assets import SCAN_JOB
 from resources import settings
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
+from resources.erasures import ErasuresResource
 from resources.provision import Names
 from tests.api.house import Api, served
-from tests.house import client, yesterday
+from tests.house import client, days_ago, yesterday
 
 NOBODY = "nobody"
 """The key of the test itself: what a person or another system does."""
@@ -93,8 +95,10 @@ class Flows:
     # --- their work
 
     def night(self) -> None:
-        """Exports, the event, the audits."""
+        """Exports, the event, the audits; somebody was erased before."""
         table = self.estate.tables[0]
+        erasures = ErasuresResource(table=settings.ERASURE_TABLE.value(), key_id=settings.ARCHIVE_KEY.value())
+        erasures.complete(table.name, "gone", "request-1")
         lines = [
             json.dumps(
                 {
@@ -173,6 +177,11 @@ class Flows:
         with patch.object(Rotation, "spread"):  # no process serves, so there is none to wait for
             self.run(ROTATE_SECRETS)
 
+    def checkpoint(self) -> None:
+        """The ledger is verified, on the second day with the first one's checkpoint."""
+        for days in (2, 1):
+            self.run(LEDGER_CHECKPOINT, days_ago(days).isoformat())
+
     def api(self) -> None:
         """The API is started for the first time, and a program uses all that it has."""
         secrets = ApiSecrets.from_settings()
@@ -214,6 +223,7 @@ class Flows:
         self.api()
         self.events()
         self.rotation()
+        self.checkpoint()
         self.every_sensor()
 
     # --- local AWS itself

@@ -9,6 +9,7 @@ import pytest
 
 from privacy_assets.definitions import build
 from privacy_assets.ingest.names import EVENTS_KEY, INGEST_EVENTS
+from privacy_assets.ledger import open_log
 from schedules.hourly_events import hourly_events_schedule
 from sensors.events import events_sensor
 from tests.ingest.conftest import Ingest
@@ -55,11 +56,15 @@ def test_a_run_tells_what_it_wrote_and_nothing_of_anybody(ingest: Ingest) -> Non
     everything = [str(record) for record in ingest.house.instance.all_logs(result.run_id)]
     assert everything
     assert PLANTED not in "".join(everything)
+    (entry,) = open_log(ingest.house.ledger).entries(f"ingest-{result.run_id}")
+    assert (entry.event.kind, entry.event.counts["events"]) == ("events.ingested", 4)
+    assert PLANTED.encode() not in entry.leaf
 
 
 def test_a_run_without_events_says_so_and_keeps_the_asset_fresh(ingest: Ingest) -> None:
     result = materialize(ingest)
     told = metadata(result)
+    assert open_log(ingest.house.ledger).checkpoint() is None  # nothing was done
     assert (told["events"], told["dagster/row_count"], told["lag_max_seconds"]) == (0, 0, 0.0)
     assert told["by_type"] == told["by_hour"] == "No events were new."
     assert all(check.passed for check in checks(result).values())

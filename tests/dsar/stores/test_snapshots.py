@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from privacy_assets.dsar.stores.protocol import Identifiers
+from privacy_assets.ledger import open_log
 from privacy_assets.snapshot import manifest
 from tests.dsar.stores.conftest import REQUEST, Stores
 from tests.house import House, event, yesterday
@@ -49,6 +50,13 @@ def test_a_night_without_the_subject_is_still_whole(aws: str, unique: str, tmp_p
     assert house.rows(f"SELECT count(*) AS n FROM events WHERE snapshot_date = DATE '{day}'") == [{"n": 200}]
     assert house.materialize("events").success
     assert house.materialize("events_raw", "events").success
+
+    # And the ledger tells of the night: the export once, whoever asked for it, each typing.
+    assert house.materialize("events_export").success
+    told = [entry.event for entry in open_log(house.ledger).entries(f"snapshot-{day}")]
+    assert [each.kind for each in told] == ["export.started", *["snapshot.typed"] * 3]
+    assert [each.counts.get("items") for each in told] == [None, 203, 200, 200]
+    assert {each.details["export_id"] for each in told} == {folder.rstrip("/").rpartition("/")[2]}
 
 
 def test_audit_results_keep_their_number(aws: str, unique: str, tmp_path: Path) -> None:
