@@ -11,6 +11,14 @@ from collections.abc import Mapping
 import psycopg2
 from psycopg2 import sql
 
+VARIABLES = (
+    "DAGSTER_PG_HOST",
+    "DAGSTER_PG_DB",
+    "DAGSTER_PG_USER",
+    "DAGSTER_PG_CA",
+    "ADMIN_USER",
+    "ADMIN_PASSWORD",
+)
 IAM_ROLE = "rds_iam"
 """Members sign in with a token (RDS User Guide, "IAM database authentication")."""
 
@@ -48,6 +56,8 @@ def create_user(parameters: Mapping[str, str], database: str, user: str) -> list
 
 def main() -> None:
     environment = os.environ
+    if missing := [name for name in VARIABLES if not environment.get(name)]:
+        sys.exit(_refused(f"{', '.join(missing)}: not set, expected what the task privacy-database has"))
     parameters = {
         "host": environment["DAGSTER_PG_HOST"],
         "user": environment["ADMIN_USER"],
@@ -55,8 +65,17 @@ def main() -> None:
         "sslmode": "verify-full",
         "sslrootcert": environment["DAGSTER_PG_CA"],
     }
-    for line in create_user(parameters, environment["DAGSTER_PG_DB"], environment["DAGSTER_PG_USER"]):
+    try:
+        done = create_user(parameters, environment["DAGSTER_PG_DB"], environment["DAGSTER_PG_USER"])
+    except psycopg2.Error as error:
+        sys.exit(_refused(f"database {parameters['host']}: {' '.join(str(error).split())}"))
+    for line in done:
         sys.stdout.write(f"{line}\n")
+
+
+def _refused(line: str) -> int:
+    sys.stderr.write(f"{line}\n")
+    return 2
 
 
 if __name__ == "__main__":
