@@ -215,12 +215,13 @@ def _read_bucket(name: str) -> "Shape | None":
         if by_default
         else None,
         "lifecycle": {
-            rule["Filter"]["Prefix"].rstrip("/"): {
+            rule.get("Filter", {}).get("Prefix", "").rstrip("/"): {
                 "colder": [[each["Days"], each["StorageClass"]] for each in rule.get("Transitions", ())],
                 "days kept": rule.get("Expiration", {}).get("Days"),
             }
             for rule in rules
-            if rule.get("Status") == "Enabled" and "Prefix" in rule.get("Filter", {})
+            # What cleans up after uploads that were never finished decides about no record.
+            if rule.get("Status") == "Enabled" and ("Expiration" in rule or "Transitions" in rule)
         },
     }
 

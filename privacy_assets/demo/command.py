@@ -168,7 +168,7 @@ def _run(
     succeeded = False
     try:
         with machine(request.state, settings=SETTINGS, eager=True, forgets=not request.keep) as whole:
-            found = _nights(request, nights, plan, stages, whole)
+            found = follow_nights(request, nights, plan, stages, whole)
             stages.now("ending AWS and Dagster")
         succeeded = True
     finally:
@@ -182,9 +182,10 @@ def _empty(directory: Path, parts: Sequence[str]) -> None:
         shutil.rmtree(directory / part, ignore_errors=True)
 
 
-def _nights(
+def follow_nights(
     request: Request, nights: Sequence[date], plan: Plan | None, stages: Stages, whole: Machine
 ) -> tuple["Findings", "Scanned | None", "Requested | None"]:
+    """Load the days into a machine that runs, follow what comes of them, and read it; shows ``stages``."""
     table, _ = provision_estate(generated=plan is not None)
     stages.done(f"AWS at {whole.endpoint}, with all that the estate needs")
     loaded = _load(request, plan, nights[0], whole.endpoint, table, stages)

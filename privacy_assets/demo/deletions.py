@@ -47,7 +47,10 @@ def accident(
     """
     from privacy_assets.definitions import default_resources
 
-    resources = default_resources()
+    # Names that the environment gives are read as a run reads them.
+    given = default_resources()
+    needed = ("tables", "iceberg", "archive", "erasures")
+    resources = {name: given[name].process_config_and_initialize() for name in needed}
     table = next(each for each in governed_estate().tables if each.table == name)
     items = resources["tables"].table(name)
     tell("deleting records by mistake")

@@ -273,3 +273,21 @@ def test_a_table_that_is_new_has_no_pipe_yet(names: Names, tables: list[TableSha
     found = differences(tables, names)
     assert f"pipe {archive.pipe('orders')}: missing" in found
     assert any(line.startswith(f"archive bucket {archive.bucket}: lifecycle is ") for line in found)
+
+
+def test_rules_for_all_of_a_bucket_count_if_they_decide_about_records(
+    names: Names, tables: list[TableShape]
+) -> None:
+    """The deployment's rule for uploads that were never finished is no difference; an expiry is."""
+    archive = names.archive
+    assert archive is not None
+    provision(tables, names)
+    s3 = boto3.client("s3")
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=archive.bucket)["Rules"]
+    unfinished = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+    for decides, differing in ((unfinished, 0), ({"Expiration": {"Days": 1}}, 1)):
+        rule = {"ID": "all", "Status": "Enabled", "Filter": {"Prefix": ""}, **decides}
+        s3.put_bucket_lifecycle_configuration(
+            Bucket=archive.bucket, LifecycleConfiguration={"Rules": [*rules, rule]}
+        )
+        assert len(differences(tables, names)) == differing
