@@ -77,7 +77,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
         "api",
         "grpc",
         "--host",
-        "0.0.0.0",  # noqa: S104
+        "0.0.0.0",  # noqa: S104  # webservers and daemon ask from other tasks
         "--port",
         str(CODE_PORT),
         "--module-name",
@@ -85,7 +85,14 @@ COMMANDS: Mapping[str, Sequence[str]] = {
         "--location-name",
         "privacy_assets",
     ],
-    "api": ["privacy-assets", "api", "--host", "0.0.0.0", "--port", str(API_PORT)],  # noqa: S104
+    "api": [
+        "privacy-assets",
+        "api",
+        "--host",
+        "0.0.0.0",  # noqa: S104  # as the webserver's
+        "--port",
+        str(API_PORT),
+    ],
 }
 _SIZES = {
     "webserver": (512, 1024),
@@ -416,7 +423,7 @@ class ComputeStack(cdk.Stack):
             secrets=list(secrets) or None,
             mount_points=[
                 ecs.CfnTaskDefinition.MountPointProperty(
-                    container_path="/tmp",  # noqa: S108
+                    container_path="/tmp",  # noqa: S108  # a volume of the task's own, which ends with it
                     source_volume="scratch",
                     read_only=False,
                 )
