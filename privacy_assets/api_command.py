@@ -77,11 +77,25 @@ def create(
 ) -> None:
     """Make a client. Its secret goes into Secrets Manager, for its program to read; it is not printed.
 
-    Scopes: `events:write`, `scans:write`, `scans:read`, `dsar:write`, `dsar:read`.
+    Scopes:
+
+    - `events:write`: send events
+
+    - `scans:write`: start scans
+
+    - `scans:read`: read scans and what they found
+
+    - `dsar:write`: submit requests of subjects
+
+    - `dsar:read`: read its own requests and their bundles
+
+    - `dsar:approve`: approve and reject requests of subjects, whoever submitted them
 
     Examples:
 
         privacy-assets client create shop --scope events:write
+
+        privacy-assets client create desk --scope dsar:write --scope dsar:read
 
         privacy-assets client create reports --scope scans:read --bucket my-bucket
     """
@@ -214,6 +228,9 @@ def rotate(
 @client_app.command("revoke")
 def revoke(client_id: _Id) -> None:
     """Take a client away: no secret and no token of it is valid any more, in half a minute at most.
+
+    In an hour at most where the API can't read Secrets Manager. What a `create` that was broken off has left
+    is taken away, too.
 
     Example:
 

@@ -89,6 +89,7 @@ def _make_client() -> None:
     secrets = ApiSecrets.from_settings()
     ensure_keys(secrets)
     if CLIENT not in parse_registry(secrets.registry()).clients:
+        secrets.delete_client_secret(CLIENT)  # a start that was broken off may have left it
         create_client(secrets, CLIENT, list(SCOPES), None)
 
 

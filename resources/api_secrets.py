@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from resources import clients, settings
 
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
+_DESCRIPTION = "An API client's secret, for its program to read"
 _ATTEMPTS = 12
 _LIMIT_BYTES = 65_536
 
@@ -30,16 +31,22 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True)
 class ApiSecrets:
-    """All secrets of one API; their names begin with ``prefix``."""
+    """All secrets of one API; their names begin with ``prefix``.
+
+    ``is_waited_for``: somebody waits for each call, who is better told soon that it can't be done.
+    """
 
     prefix: str
+    is_waited_for: bool = False
 
     @classmethod
-    def from_settings(cls) -> "ApiSecrets":
-        return cls(settings.API_SECRETS.value())
+    def from_settings(cls, *, is_waited_for: bool = False) -> "ApiSecrets":
+        return cls(settings.API_SECRETS.value(), is_waited_for)
 
     @property
     def _client(self) -> Any:
+        if self.is_waited_for:
+            return clients.client("secretsmanager", attempts=2, timeouts=(2.0, 3.0))
         return clients.client("secretsmanager")
 
     def _name(self, what: str) -> str:
@@ -73,18 +80,27 @@ class ApiSecrets:
         found = self._version(f"client/{client_id}", PENDING if pending else CURRENT)
         return found.text if found else ""
 
-    def put_client_secret(self, client_id: str, text: str, *, pending: bool = False) -> None:
-        """Store the client's own secret: as the current one, or as a rotation's."""
-        name = self._name(f"client/{client_id}")
-        stages = [PENDING] if pending else [CURRENT]
+    def create_client_secret(self, client_id: str, text: str) -> bool:
+        """Store a new client's own secret, of two who do so at once one; whether it was not there yet."""
+        try:
+            self._client.create_secret(
+                Name=self._name(f"client/{client_id}"), Description=_DESCRIPTION, SecretString=text
+            )
+        except self._client.exceptions.ResourceExistsException:
+            return False
+        return True
+
+    def put_pending_secret(self, client_id: str, text: str) -> None:
+        """Store the secret that a rotation has made for a client; none for one that was revoked meanwhile."""
         try:
             self._client.put_secret_value(
-                SecretId=name, ClientRequestToken=str(uuid.uuid4()), SecretString=text, VersionStages=stages
+                SecretId=self._name(f"client/{client_id}"),
+                ClientRequestToken=str(uuid.uuid4()),
+                SecretString=text,
+                VersionStages=[PENDING],
             )
         except self._client.exceptions.ResourceNotFoundException:
-            self._client.create_secret(
-                Name=name, Description="An API client's secret, for its program to read", SecretString=text
-            )
+            return
 
     def finish_client_secret(self, client_id: str) -> None:
         """Make the pending version the current one."""

@@ -52,14 +52,17 @@ class ApiState:
         )
         return int(found.get("Item", {}).get("used", {}).get("N", 0))
 
-    def begin(self, name: str, body_hash: str, now: int, lease: int, keep: int) -> Mapping[str, Any] | None:
-        """Claim ``name`` for ``lease`` seconds: None when it is ours now, else what stands there.
+    def begin(
+        self, name: str, owner: str, body_hash: str, now: int, lease: int, keep: int
+    ) -> Mapping[str, Any] | None:
+        """Claim ``name`` for ``lease`` seconds: None when it is ``owner``'s now, else what stands there.
 
         A claim that ran out is taken over by a request of the same body; what has expired counts as gone, as
         DynamoDB deletes late. Raises CallFailed.
         """
         item = {
             KEY: {"S": name},
+            "claimed_by": {"S": owner},
             "body_hash": {"S": body_hash},
             "done": {"BOOL": False},
             "lease_until": {"N": str(now + lease)},
@@ -87,33 +90,38 @@ class ApiState:
         except CallFailed as failed:
             if failed.code != _REFUSED:
                 raise
-            return self._there(failed, name)
+            # One that was given up in this moment is as one that is worked on: come again.
+            return self._there(failed, name) or {"body_hash": body_hash, "done": False, "lease_until": now}
         return None
 
-    def _there(self, failed: CallFailed, name: str) -> Mapping[str, Any]:
+    def _there(self, failed: CallFailed, name: str) -> Mapping[str, Any] | None:
         item = json.loads(failed.body).get("Item")
         if item is None:
             found = self.caller.json(
                 "GetItem", {"TableName": self.table, "Key": {KEY: {"S": name}}, "ConsistentRead": True}
             )
             item = found.get("Item")
-        if item is None:  # given up in this moment
-            return {"body_hash": "", "done": False}
+        if item is None:
+            return None
         return {
             "body_hash": item["body_hash"]["S"],
             "done": item["done"]["BOOL"],
+            "lease_until": int(item["lease_until"]["N"]),
             "status": int(item.get("status", {}).get("N", 0)),
             "headers": json.loads(item.get("headers", {}).get("S", "{}")),
             "body": base64.b64decode(item.get("body", {}).get("B", "")),
         }
 
-    def finish(self, name: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Store the answer that every further request of this name gets. Raises CallFailed."""
-        self._update(
+    def finish(self, name: str, owner: str, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Store the answer that every further request of this name gets, if the claim still is ``owner``'s;
+        whether it was. Raises CallFailed.
+        """
+        return self._update(
             name,
             "SET done = :yes, #status = :status, headers = :headers, body = :body",
-            f"attribute_exists({KEY})",
+            "claimed_by = :owner",
             {
+                ":owner": {"S": owner},
                 ":yes": {"BOOL": True},
                 ":status": {"N": str(status)},
                 ":headers": {"S": json.dumps(dict(headers))},
@@ -122,9 +130,21 @@ class ApiState:
             {"#status": "status"},
         )
 
-    def abandon(self, name: str) -> None:
-        """Give a claim up. Raises CallFailed."""
-        self.caller.json("DeleteItem", {"TableName": self.table, "Key": {KEY: {"S": name}}})
+    def abandon(self, name: str, owner: str) -> None:
+        """Give a claim up, unless it is another's by now. Raises CallFailed."""
+        try:
+            self.caller.json(
+                "DeleteItem",
+                {
+                    "TableName": self.table,
+                    "Key": {KEY: {"S": name}},
+                    "ConditionExpression": "claimed_by = :owner AND done = :no",
+                    "ExpressionAttributeValues": {":owner": {"S": owner}, ":no": {"BOOL": False}},
+                },
+            )
+        except CallFailed as failed:
+            if failed.code != _REFUSED:
+                raise
 
     def ready(self) -> None:
         """Raises CallFailed when the table can't be read."""

@@ -18,9 +18,12 @@ def surroundings() -> tuple[str, ...]:
     return (str(os.getpid()), *(os.environ.get(name, "") for name in _NAMES))
 
 
-def client(service: str, attempts: int = 10) -> Any:
-    """The client of ``service``.  Throttled and broken calls are tried ``attempts`` times, with pauses."""
-    key = (service, str(attempts), *surroundings())
+def client(service: str, attempts: int = 10, timeouts: tuple[float, float] = (60.0, 60.0)) -> Any:
+    """The client of ``service``.  Throttled and broken calls are tried ``attempts`` times, with pauses.
+
+    ``timeouts`` are the seconds to wait for a connection, and for an answer's next bytes.
+    """
+    key = (service, str(attempts), str(timeouts), *surroundings())
     with _lock:  # boto3's default session is not safe to make clients from in several threads
         if key not in _clients:
             import boto3
@@ -31,7 +34,9 @@ def client(service: str, attempts: int = 10) -> Any:
                 service,  # type: ignore[call-overload]  # the stubs want a literal
                 region_name=region,
                 config=Config(
-                    retries={"mode": "standard", "max_attempts": attempts},
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    connect_timeout=timeouts[0],
+                    read_timeout=timeouts[1],
                     max_pool_connections=32,
                     tcp_keepalive=True,
                     # In us-east-1 the SDK signs links with version 2, which buckets made since 2020 refuse.

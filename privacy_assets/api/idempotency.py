@@ -2,6 +2,7 @@
 
 The same key and body get the stored answer, another body 422, a request that is still being worked on 409.
 Answers other than success are not stored: what was refused created nothing and may be tried again.
+A claim has an owner: who was so slow that another took over neither stores an answer nor gives anything up.
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
@@ -17,7 +18,7 @@ from fastapi import Header, Request, Response
 
 from privacy_assets.api import logs
 from privacy_assets.api.auth import Caller
-from privacy_assets.api.body import read_bytes
+from privacy_assets.api.body import BYTES, read_bytes
 from privacy_assets.api.problems import FieldError, Problem, invalid
 from privacy_assets.api.services import Services
 
@@ -69,7 +70,7 @@ async def once(
     caller: Caller,
     create: Callable[[Ids], Awaitable[Response]],
     *,
-    limit: int = 1 << 20,
+    limit: int = BYTES,
 ) -> Response:
     """``create``'s answer, or that of the first request with this key. Raises Problem 409 and 422."""
     key = request.headers.get("idempotency-key")
@@ -80,30 +81,33 @@ async def once(
     body = await read_bytes(request, limit)
     name = "once#" + _digest(caller.client_id, request.method, request.url.path, key)
     fingerprint = hashlib.sha256(body).hexdigest()
-    now = int(services.now().timestamp())
-    there = await services.call(services.state.begin, name, fingerprint, now, LEASE_SECONDS, KEPT_SECONDS)
+    now, owner = int(services.now().timestamp()), secrets.token_hex(16)
+    there = await services.call(
+        services.state.begin, name, owner, fingerprint, now, LEASE_SECONDS, KEPT_SECONDS
+    )
     if there is not None:
-        return _again(there, fingerprint)
+        return _again(there, fingerprint, now)
     try:
         response = await create(Ids(f"{name}#{fingerprint}".encode()))
     except BaseException:
-        await _abandon(services, name)
+        await _abandon(services, name, owner)
         raise
     answer = bytes(response.body)
     if response.status_code >= 300 or len(answer) > _STORED_BYTES:
-        await _abandon(services, name)
+        await _abandon(services, name, owner)
         return response
     kept = {"content-type": response.headers.get("content-type", "application/json")}
     if "location" in response.headers:
         kept["location"] = response.headers["location"]
     try:
-        await services.call(services.state.finish, name, response.status_code, kept, answer)
+        if not await services.call(services.state.finish, name, owner, response.status_code, kept, answer):
+            logs.tell("an answer was not stored: it took too long, and another request took over")
     except Problem:  # it is created; whoever asks again finds the claim, and after it the same identifiers
         logs.tell("an answer was not stored")
     return response
 
 
-def _again(there: Any, fingerprint: str) -> Response:
+def _again(there: Any, fingerprint: str, now: int) -> Response:
     if there["body_hash"] != fingerprint:
         raise Problem(
             422,
@@ -112,15 +116,18 @@ def _again(there: Any, fingerprint: str) -> Response:
             errors=[FieldError("Idempotency-Key", "was used with another body", True)],
         )
     if not there["done"]:
+        seconds = max(1, there["lease_until"] - now + 1)
         raise Problem(
-            409, "a request with this Idempotency-Key is being worked on", headers={"Retry-After": "1"}
+            409,
+            f"a request with this Idempotency-Key is being worked on, for {seconds} s more at most",
+            headers={"Retry-After": str(seconds)},
         )
     return Response(there["body"], there["status"], {**there["headers"], "Idempotency-Replayed": "true"})
 
 
-async def _abandon(services: Services, name: str) -> None:
+async def _abandon(services: Services, name: str, owner: str) -> None:
     try:
-        await services.call(services.state.abandon, name)
+        await services.call(services.state.abandon, name, owner)
     except Problem:
         logs.tell("a claim was not given up; it ends by itself")
 

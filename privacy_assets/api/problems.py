@@ -169,7 +169,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {
             "description": _MEANINGS[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            **({"headers": _RETRY} if status in (429, 503) else {}),
+            **({"headers": _RETRY} if status in (409, 429, 503) else {}),
         }
         for status in sorted({*statuses, 429, 500, 503})
     }

@@ -53,7 +53,9 @@ class Store(Protocol):
 
     def client_secret(self, client_id: str, *, pending: bool = False) -> str: ...
 
-    def put_client_secret(self, client_id: str, text: str, *, pending: bool = False) -> None: ...
+    def create_client_secret(self, client_id: str, text: str) -> bool: ...
+
+    def put_pending_secret(self, client_id: str, text: str) -> None: ...
 
     def finish_client_secret(self, client_id: str) -> None: ...
 
@@ -120,7 +122,7 @@ class Rotation:
         """A new secret for each, which nobody reads yet."""
         for client_id in client_ids:
             if not self._is_unfinished(client_id):
-                self.store.put_client_secret(client_id, _own(client_id, clients.new_secret()), pending=True)
+                self.store.put_pending_secret(client_id, _own(client_id, clients.new_secret()))
 
     def set_secret(self, client_ids: Sequence[str]) -> None:
         """Their hashes in the registry, so that both secrets are valid."""
@@ -208,7 +210,8 @@ def create_client(
 ) -> Client:
     """A new client; its secret is in Secrets Manager before anybody can use it, and is not answered.
 
-    Raises RegistryError for a client that is there, and for an id or a scope that is none.
+    Of two who make the same client at once one does. Raises RegistryError for a client that is there, also by
+    half, and for an id or a scope that is none.
     """
     clients.require_client(client_id, scopes, buckets)
     now = clock()
@@ -222,20 +225,32 @@ def create_client(
             raise RegistryError(f"{client_id}: there is such a client, expected a new name, or `rotate`")
         return registry.put(client).text()
 
-    if client_id in parse_registry(store.registry()).clients:
-        change(store.registry())
-    if secret:
-        store.put_client_secret(client_id, _own(client_id, secret))
-    store.change_registry(change)
+    change(store.registry())
+    if secret and not store.create_client_secret(client_id, _own(client_id, secret)):
+        raise RegistryError(
+            f"{client_id}: its secret is there and the client is not, another `create` is at work or was "
+            f"broken off; expected a new name, or `client revoke {client_id}` first"
+        )
+    try:
+        store.change_registry(change)
+    except ValueError:  # another was faster with a client that has no secret of ours, or there is no room
+        if secret:
+            store.delete_client_secret(client_id)
+        raise
     return client
 
 
 def revoke_client(store: Store, client_id: str) -> None:
-    """No secret and no token of the client is valid in half a minute's time. Raises RegistryError."""
+    """No secret and no token of the client is valid in half a minute's time.
+
+    It is taken from the registry first: from then on it is no client, wherever this ends. What a revocation
+    or a creation that was broken off has left of it is deleted, too. Raises RegistryError.
+    """
 
     def change(text: str) -> str:
         registry = parse_registry(text)
-        registry.find(client_id)
+        if not store.client_secret(client_id):
+            registry.find(client_id)
         return registry.without(client_id).text()
 
     store.change_registry(change)

@@ -42,7 +42,7 @@ def services(estate: Estate) -> Services:
     detectors = path_of(settings.DETECTORS) if settings.DETECTORS.value() else None
     audience = settings.API_AUDIENCE.value()
     return Services(
-        secrets=ApiSecrets.from_settings(),
+        secrets=ApiSecrets.from_settings(is_waited_for=True),
         state=ApiState.from_settings(),
         events=QueueSender(settings.EVENT_QUEUE.value()),
         scan_jobs=ScanJobsResource(table=settings.SCAN_JOBS_TABLE.value()),

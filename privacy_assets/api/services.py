@@ -15,7 +15,7 @@ from privacy_assets.api.cached import Cached
 from privacy_assets.api.clients import Registry, parse_registry
 from privacy_assets.api.limits import Counts, RateLimit
 from privacy_assets.api.problems import busy
-from privacy_assets.api.tokens import Oidc, SigningKeys, parse_keys, utc_now
+from privacy_assets.api.tokens import KeysUnavailable, Oidc, SigningKeys, parse_keys, utc_now
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,13 +36,19 @@ class Secrets(Protocol):
 class State(Counts, Protocol):
     """What processes share, in DynamoDB: counts, and answers by Idempotency-Key."""
 
-    def begin(self, name: str, body_hash: str, now: int, lease: int, keep: int) -> Mapping[str, Any] | None:
-        """Claim ``name``: None when it is ours now, else what stands there."""
+    def begin(
+        self, name: str, owner: str, body_hash: str, now: int, lease: int, keep: int
+    ) -> Mapping[str, Any] | None:
+        """Claim ``name``: None when it is ``owner``'s now, else what stands there."""
         ...
 
-    def finish(self, name: str, status: int, headers: Mapping[str, str], body: bytes) -> None: ...
+    def finish(self, name: str, owner: str, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Store an answer; whether the claim still was ``owner``'s."""
+        ...
 
-    def abandon(self, name: str) -> None: ...
+    def abandon(self, name: str, owner: str) -> None:
+        """Give the claim up, unless it is another's by now."""
+        ...
 
     def add(self, name: str, number: int) -> None:
         """Add to a counter that is kept."""
@@ -105,6 +111,7 @@ class Options:
     in_flight: int = 256
     fresh_seconds: float = 30.0
     cool_down_seconds: float = 5.0
+    ready_seconds: float = 5.0
 
 
 @dataclass
@@ -138,11 +145,23 @@ class Services:
 
     @cached_property
     def keys(self) -> Cached[SigningKeys]:
-        """The signing keys."""
-        return self._cached(lambda: parse_keys(self.secrets.signing_keys()))
+        """The signing keys: one at least."""
+        return self._cached(lambda: _some(parse_keys(self.secrets.signing_keys())))
+
+    @cached_property
+    def readiness(self) -> Cached[None]:
+        """Whether DynamoDB answers, as it was some seconds ago: whoever probes asks it no more often."""
+        seconds = self.options.ready_seconds
+        return Cached(self.state.ready, seconds, seconds, stale=0.0)
 
     def _cached(self, load: Callable[[], T]) -> Cached[T]:
-        return Cached(load, self.options.fresh_seconds, self.options.cool_down_seconds)
+        def loaded() -> T:
+            try:
+                return load()
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise Unreadable(type(error).__name__) from None  # its words may hold what was read
+
+        return Cached(loaded, self.options.fresh_seconds, self.options.cool_down_seconds)
 
     @cached_property
     def client_limit(self) -> RateLimit:
@@ -165,11 +184,25 @@ class Services:
 
     async def known(self, answer: Awaitable[T]) -> T:
         """The answer. What AWS did not do raises Problem 503."""
+        troubles: tuple[type[Exception], ...] = (*self.troubles, Unreadable)
         try:
             return await answer
-        except self.troubles as error:
+        except KeysUnavailable as error:
+            logs.failed("the OIDC issuer's keys can't be fetched", error)
+            raise busy("the issuer of this token does not answer; try again", error.seconds) from None
+        except troubles as error:
             logs.failed("AWS did not do it", error)
             raise busy("a service behind this one does not answer; nothing was lost, try again") from None
+
+
+class Unreadable(Exception):  # noqa: N818  # what it is
+    """A document in Secrets Manager is not what it should be: it has no signing key, or is no JSON."""
+
+
+def _some(keys: SigningKeys) -> SigningKeys:
+    if not keys.keys:
+        raise LookupError("no signing key")
+    return keys
 
 
 class Tally:

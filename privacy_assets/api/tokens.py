@@ -5,6 +5,7 @@ which keys (RFC 8725 §3.1). One that brings keys of its own (``jku``, ``x5u``, 
 """
 
 import json
+import math
 import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -194,11 +195,19 @@ class KeySet(Protocol):
     def get_signing_key(self, kid: str) -> Any: ...
 
 
+class KeysUnavailable(Exception):  # noqa: N818  # what it is
+    """An issuer's keys can't be fetched and none are held. What they sign can't be judged for ``seconds``."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"none are held, expected some in {seconds} s")
+        self.seconds = seconds
+
+
 class Jwks(jwt.PyJWKClient):
-    """An issuer's key set (RFC 7517), kept for five minutes, and longer when it can't be fetched.
+    """An issuer's key set (RFC 7517), kept for five minutes, and longer when no good one can be fetched.
 
     An unknown ``kid`` has it fetched again at most every 30 seconds, and so does a failure: whoever sends
-    nonsense makes us ask nobody.
+    nonsense makes us ask nobody. A set without a key to verify with is a failure, too.
     """
 
     def __init__(self, uri: str, cool_down: float = 30.0) -> None:
@@ -207,14 +216,18 @@ class Jwks(jwt.PyJWKClient):
         self._not_before = 0.0
 
     def fetch_data(self) -> Any:
-        """The set. Raises PyJWKClientError when it was never fetched and can't be."""
+        """The set. Raises KeysUnavailable when it was never fetched and can't be."""
         if time.monotonic() >= self._not_before:
             try:
-                self._last = super().fetch_data()
-            except jwt.PyJWKClientError:
+                fetched = jwt.PyJWKSet.from_dict(super().fetch_data())
+                self._get_signing_keys_from_jwk_set(fetched)
+                self._last = fetched
+            except (jwt.PyJWTError, OSError, ValueError, RecursionError):
                 self._not_before = time.monotonic() + self.cooldown_duration
+                assert self.jwk_set_cache is not None
+                self.jwk_set_cache.put(None)  # it has been put there before it was looked at
         if self._last is None:
-            raise jwt.PyJWKClientError("the issuer's keys can't be fetched")
+            raise KeysUnavailable(max(1, math.ceil(self._not_before - time.monotonic())))
         return self._last
 
 
@@ -233,7 +246,7 @@ class Oidc:
     keys: KeySet
 
     def verify(self, token: str, header: Mapping[str, Any]) -> Claims:
-        """What a token of this issuer says; may fetch the issuer's keys. Raises TokenRefused."""
+        """What a token of this issuer says; may fetch its keys. Raises TokenRefused and KeysUnavailable."""
         if foreign := sorted(_FOREIGN & set(header)):
             raise TokenRefused(f"has {foreign[0]} in its header")
         try:

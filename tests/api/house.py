@@ -106,7 +106,7 @@ def build(unique: str, options: Options | None = None, **services: Any) -> Api:
         "buckets": lambda: {f"data-{unique}": "", f"other-{unique}": "logs/"},
         "findings": TablePages(IcebergResource(database=f"db_{unique}", bucket=f"lake-{unique}"), FINDINGS),
         "snapshot_gone": SnapshotGone,
-        "options": options or Options(fresh_seconds=0.5, cool_down_seconds=0.05),
+        "options": options or Options(fresh_seconds=0.5, cool_down_seconds=0.05, ready_seconds=0.5),
         "troubles": clients.troubles(),
         **services,
     }

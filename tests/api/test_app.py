@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from io import StringIO
 
@@ -13,6 +14,7 @@ from privacy_assets.api import logs
 from privacy_assets.api.limits import RateLimit
 from privacy_assets.api.middleware import HEADERS
 from privacy_assets.api.services import Options
+from resources.api_state import ApiState
 from tests.api.house import Api, running
 from tests.api.test_events import event
 
@@ -102,9 +104,51 @@ def test_probes_need_no_token_and_tell_when_it_can_not_work(api: Api) -> None:
     assert api.http().get("/readyz").json() == {"status": "ok"}
     boto3.client("dynamodb").delete_table(TableName=api.state.table)
     assert api.http().get("/healthz").status_code == 200
-    answer = api.http().get("/readyz")
+    until = time.monotonic() + 60
+    while (answer := api.http().get("/readyz")).status_code == 200:
+        assert time.monotonic() < until
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/scan", "/dsar"])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}], ids=["", "with a key"])
+def test_a_body_is_64_kib_at_most_with_a_key_and_without(
+    aws: str, unique: str, path: str, key: dict[str, str]
+) -> None:
+    with running(unique, requests=object()) as api:
+        http = api.http(**api.bearer(api.client()), **key)
+        answer = http.post(path, json={"more": "x" * (64 << 10)})
+    assert answer.status_code == 413
+    assert answer.json()["detail"] == "the body is too large, expected at most 65,536 bytes"
+
+
+def test_who_is_told_to_come_again_is_told_when(api: Api) -> None:
+    """So it says in the documentation of every address."""
+    paths = api.http().get("/openapi.json").json()["paths"]
+    answers = [operation["responses"] for path in paths.values() for operation in path.values()]
+    assert len(answers) >= 10
+    for responses in answers:
+        told = {"409", "429", "503"} & set(responses)
+        assert all("Retry-After" in responses[status]["headers"] for status in told)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_probes_often_asks_dynamodb_seldom(
+    aws: str, unique: str, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    asked = []
+
+    def ready(state: ApiState) -> None:
+        asked.append(state)
+        if fails:
+            raise OSError
+
+    monkeypatch.setattr(ApiState, "ready", ready)
+    with running(unique, Options(ready_seconds=3600)) as api, api.http() as http:
+        answers = {http.get("/readyz").status_code for _ in range(20)}
+    assert answers == {503 if fails else 200}
+    assert len(asked) == 1
 
 
 def test_the_documentation_fetches_nothing_from_elsewhere(api: Api) -> None:

@@ -1,12 +1,16 @@
 """``POST /events``: accepted is durable, refused says why, and nothing is lost or doubled in between."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from privacy_assets.ingest.messages import unpack
+from resources.queue_sender import QueueSender
+from resources.signed import CallFailed
 from tests.api.house import Api, running
 
 
@@ -164,13 +168,83 @@ def test_in_flight_is_409_and_one_that_broke_off_is_taken_over(
         assert http.post("/events", json=sent).status_code == 500
     answer = http.post("/events", json=sent)
     assert answer.status_code == 409
-    assert answer.headers["retry-after"] == "1"
+    assert 30 < int(answer.headers["retry-after"]) <= 61
     api.services.now = lambda: datetime.now(UTC) + timedelta(seconds=61)
     assert http.post("/events", json=event(event_id="other")).status_code == 422
     answer = http.post("/events", json=sent)
     assert answer.status_code == 202
     first, second = queued(api)
     assert first.event_id == second.event_id == answer.json()["events"][0]["event_id"]
+
+
+class Stalling:
+    """A queue that holds its first caller up until it is let go; then it takes the message or fails."""
+
+    def __init__(self, queue: Any, error: Exception | None) -> None:
+        self.queue, self.error = queue, error
+        self.entered, self.goes_on = threading.Event(), threading.Event()
+
+    def send(self, bodies: Any) -> None:
+        if not self.entered.is_set():
+            self.entered.set()
+            assert self.goes_on.wait(120)
+            if self.error:
+                raise self.error
+        self.queue.send(bodies)
+
+
+@pytest.mark.parametrize("error", [None, OSError()], ids=["ends well", "fails"])
+@pytest.mark.parametrize("overtaken", ["while the second works", "after the second ended"])
+def test_who_was_overtaken_takes_nothing_from_who_overtook(
+    aws: str, unique: str, error: Exception | None, overtaken: str
+) -> None:
+    """The first caller's lease runs out while the queue keeps it waiting."""
+    first = Stalling(QueueSender(f"events-{unique}"), error)
+    with running(unique, events=first) as api:
+        http, sent = api.http(**api.bearer(api.client()), **{"Idempotency-Key": "one"}), event()
+        with ThreadPoolExecutor(2) as pool:
+            slow = pool.submit(http.post, "/events", json=sent)
+            assert first.entered.wait(60)
+            api.services.now = lambda: datetime.now(UTC) + timedelta(seconds=62)
+            if overtaken == "while the second works":
+                stalling = Stalling(first.queue, None)
+                api.services.events = stalling
+                quick = pool.submit(http.post, "/events", json=sent)
+                assert stalling.entered.wait(60)
+                first.goes_on.set()
+                assert slow.result().status_code == (503 if error else 202)
+                # The second's claim stands, and is the second's.
+                assert http.post("/events", json=sent).status_code == 409
+                stalling.goes_on.set()
+                answer = quick.result()
+            else:
+                answer = http.post("/events", json=sent)
+                first.goes_on.set()
+                assert slow.result().status_code == (503 if error else 202)
+        assert answer.status_code == 202
+        again = http.post("/events", json=sent)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.json() == answer.json()
+        assert len({found.event_id for found in queued(api)}) == 1
+
+
+def test_a_claim_that_is_just_given_up_is_409_and_no_other_body(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB that says no more than that the condition failed; the item is gone when it is asked for."""
+    state = api.services.state
+    json_ = type(state.caller).json  # type: ignore[attr-defined]
+
+    def gone(caller: Any, action: str, document: Any) -> Any:
+        if action == "PutItem":
+            raise CallFailed(action, 400, "ConditionalCheckFailedException", b"{}")
+        return json_(caller, action, document)
+
+    http = api.http(**api.bearer(api.client()), **{"Idempotency-Key": "one"})
+    monkeypatch.setattr(type(state.caller), "json", gone)  # type: ignore[attr-defined]
+    answer = http.post("/events", json=event())
+    assert answer.status_code == 409, answer.text
+    assert answer.headers["retry-after"] == "1"
 
 
 class Broken:

@@ -1,8 +1,10 @@
 """Rotation: nobody is refused, whatever dies in between, and what is old ends when it should."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +15,7 @@ import pytest
 
 from privacy_assets.api.clients import (
     OLD_SECRET,
+    SCOPES,
     Hashed,
     Registry,
     RegistryError,
@@ -389,3 +392,91 @@ def forget_old_key(api: Api) -> None:
         return type(keys)((newest,), keys.salt).text()
 
     api.secrets.change_signing_keys(change)
+
+
+def test_of_two_who_make_a_client_at_once_one_does(house: House) -> None:
+    """And the program reads the secret that is valid, whoever was first."""
+    started = threading.Barrier(4)
+
+    def make(_: int) -> str:
+        started.wait(60)
+        try:
+            create_client(house.secrets, "twin", ["events:write"], None, clock=house.clock)
+        except RegistryError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        told = sorted(pool.map(make, range(4)))
+    assert told[0] == ""
+    for line in told[1:]:
+        assert re.match("twin: (there is such a client|its secret is there and the client is not), ", line)
+    assert house.is_valid(house.secret("twin"), "twin")
+
+
+class Interrupted(Exception):  # noqa: N818  # what it is
+    """What ends a command in the middle."""
+
+
+def test_a_creation_that_was_broken_off_is_told_and_revoked(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ApiSecrets, "change_registry", dies)
+        with pytest.raises(Interrupted):
+            create_client(house.secrets, "half", ["events:write"], None, clock=house.clock)
+    left = house.secret("half")
+    with pytest.raises(RegistryError, match="expected a new name, or `client revoke half` first"):
+        create_client(house.secrets, "half", ["events:write"], None, clock=house.clock)
+    assert house.secret("half") == left  # it may be another's, who is at work
+    revoke_client(house.secrets, "half")
+    create_client(house.secrets, "half", ["events:write"], None, clock=house.clock)
+    assert house.is_valid(house.secret("half"), "half")
+    assert not house.is_valid(left, "half")
+
+
+def test_who_loses_to_a_client_without_a_secret_leaves_none(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = ApiSecrets.create_client_secret
+
+    def overtaken(secrets: ApiSecrets, client_id: str, text: str) -> bool:
+        made = create(secrets, client_id, text)
+        create_client(secrets, client_id, ["events:write"], None, is_oidc=True)
+        return made
+
+    monkeypatch.setattr(ApiSecrets, "create_client_secret", overtaken)
+    with pytest.raises(RegistryError, match="there is such a client"):
+        create_client(house.secrets, "both", ["events:write"], None)
+    assert house.secret("both") == ""
+    assert parse_registry(house.secrets.registry()).find("both").is_oidc
+
+
+def test_a_revocation_that_was_broken_off_leaves_no_valid_client_and_is_completed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = house.secret()
+
+    def dies(*_: Any) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ApiSecrets, "delete_client_secret", dies)
+        with pytest.raises(Interrupted):
+            revoke_client(house.secrets, "shop")
+    assert not house.is_valid(secret)
+    revoke_client(house.secrets, "shop")
+    assert house.secret() == ""
+    with pytest.raises(RegistryError, match="no such client"):
+        revoke_client(house.secrets, "shop")
+
+
+def test_the_help_names_every_scope(capsys: pytest.CaptureFixture[str]) -> None:
+    from privacy_assets.cli import run
+
+    assert run(["client", "create", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(scope in told for scope in SCOPES)

@@ -22,10 +22,13 @@ from fastapi import APIRouter
 
 from privacy_assets.api import app as app_module
 from privacy_assets.api.auth import Caller, require
-from privacy_assets.api.rotation import create_client, revoke_client
+from privacy_assets.api.rotation import VALID, create_client, revoke_client
+from privacy_assets.api.server import services
 from privacy_assets.api.services import Services
 from privacy_assets.api.tokens import (
+    LIFETIME,
     Jwks,
+    KeysUnavailable,
     Oidc,
     SigningKey,
     SigningKeys,
@@ -34,6 +37,8 @@ from privacy_assets.api.tokens import (
     parse_keys,
     verify,
 )
+from privacy_assets.governed import governed_estate
+from resources.api_secrets import ApiSecrets
 from tests.api.house import Api, build, running, served
 
 
@@ -290,6 +295,8 @@ class Issuer(HTTPServer):
         self.keys = {"first": rsa.generate_private_key(65537, 2048)}
         self.asked = 0
         self.is_down = False
+        self.body: bytes | None = None
+        """What is answered in place of the key set."""
         self.name = f"http://127.0.0.1:{self.server_port}/pool"
 
     def key_set(self) -> dict[str, Any]:
@@ -322,7 +329,7 @@ class Keys(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Issuer)
         server.asked += 1
-        body = json.dumps(server.key_set()).encode()
+        body = json.dumps(server.key_set()).encode() if server.body is None else server.body
         self.send_response(503 if server.is_down else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -465,3 +472,164 @@ def test_a_new_key_of_the_issuer_is_found_after_the_cool_down(fresh_issuer: Issu
     token = issuer.token(kid="second", key=issuer.keys["second"])
     assert oidc.verify(token, {"kid": "second"}).client_id == "partner"
     assert issuer.asked == 2
+
+
+BAD_SETS = {
+    "no JSON": b"<html>",
+    "no text": b"\xff\xfe",
+    "no object": b"[]",
+    "no keys": b'{"keys": []}',
+    "keys that are none": b'{"keys": [{"kty": "RSA", "kid": "first"}]}',
+    "keys for something else": b"encryption",
+}
+
+
+def bad_set(issuer: Issuer, body: bytes) -> bytes:
+    if body != b"encryption":
+        return body
+    return json.dumps({"keys": [{**key, "use": "enc"} for key in issuer.key_set()["keys"]]}).encode()
+
+
+@pytest.mark.parametrize("body", BAD_SETS.values(), ids=BAD_SETS)
+def test_a_bad_set_takes_no_good_ones_place_and_cools_down(fresh_issuer: Issuer, body: bytes) -> None:
+    issuer = fresh_issuer
+    keys = Jwks(f"{issuer.name}/.well-known/jwks.json", cool_down=3600)
+    oidc = Oidc(issuer.name, "privacy-assets", keys)
+    assert oidc.verify(issuer.token(), {"kid": "first"}).client_id == "partner"
+    issuer.body = bad_set(issuer, body)
+    assert keys.jwk_set_cache is not None
+    for _ in range(3):
+        keys.jwk_set_cache.jwk_set_with_timestamp = None
+        assert oidc.verify(issuer.token(), {"kid": "first"}).client_id == "partner"
+    assert issuer.asked == 2
+
+
+@pytest.mark.parametrize("body", [None, *BAD_SETS.values()], ids=["down", *BAD_SETS])
+def test_while_no_keys_can_be_fetched_nobody_is_told_that_a_token_is_wrong(
+    fresh_issuer: Issuer, body: bytes | None
+) -> None:
+    issuer = fresh_issuer
+    issuer.is_down, issuer.body = body is None, body and bad_set(issuer, body)
+    oidc = Oidc(issuer.name, "privacy-assets", Jwks(f"{issuer.name}/.well-known/jwks.json"))
+    for _ in range(3):
+        with pytest.raises(KeysUnavailable) as raised:
+            oidc.verify(issuer.token(), {"kid": "first"})
+        assert 1 <= raised.value.seconds <= 30
+    assert issuer.asked == 1
+
+
+def test_without_an_issuers_keys_the_answer_is_503(
+    aws: str, unique: str, fresh_issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer = fresh_issuer
+    issuer.is_down = True
+    monkeypatch.setattr(app_module, "_ROUTERS", (*app_module._ROUTERS, door))
+    keys = Jwks(f"{issuer.name}/.well-known/jwks.json", cool_down=20)
+    with running(unique, oidc=Oidc(issuer.name, "privacy-assets", keys)) as api:
+        create_client(api.secrets, "partner", ["events:write"], None, is_oidc=True)
+        answer = enter(api, issuer.token())
+        assert answer.status_code == 503, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert 1 <= int(answer.headers["retry-after"]) <= 20
+        api.client()
+        assert api.token(api.credentials()).status_code == 200  # our own are none of the issuer's
+        issuer.is_down, keys._not_before = False, 0.0
+        assert enter(api, issuer.token()).status_code == 200
+
+
+UNUSABLE = {
+    "nothing in it": "{}",
+    "no key": json.dumps({"version": 1, "salt": "c2FsdA==", "keys": []}),
+    "no JSON": "keys",
+    "no object": "[]",
+}
+
+
+@pytest.mark.parametrize("text", UNUSABLE.values(), ids=UNUSABLE)
+def test_without_a_signing_key_nothing_is_signed_and_nothing_valid(
+    aws: str, unique: str, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(app_module, "_ROUTERS", (*app_module._ROUTERS, door))
+    api = build(unique)
+    credentials = api.client()
+    token = signed(api, claims())
+    good = api.secrets.signing_keys()
+    api.secrets.change_signing_keys(lambda _: text)
+    with served(api):
+        for answer in (api.token(credentials), enter(api, token), api.http().get("/readyz")):
+            assert answer.status_code == 503, answer.text
+            assert answer.headers["retry-after"]
+            assert answer.headers["content-type"] == "application/problem+json"
+        api.secrets.change_signing_keys(lambda _: good)
+        until = time.monotonic() + 30
+        while enter(api, token).status_code == 503:
+            assert time.monotonic() < until
+        assert enter(api, token).status_code == 200
+        # What was read stays in use while there is nothing good to read.
+        api.secrets.change_signing_keys(lambda _: text)
+        keys = api.services.keys
+        read = keys._failed
+        while keys._failed is read:
+            assert enter(api, token).status_code == 200
+            assert time.monotonic() < until
+        assert enter(api, token).status_code == 200
+
+
+def test_with_expired_signing_keys_nothing_is_signed(api: Api) -> None:
+    credentials = api.client()
+    api.services.now = lambda: datetime.now(UTC) + VALID - LIFETIME
+    answer = api.token(credentials)
+    assert answer.status_code == 503, answer.text
+
+
+class Slow:
+    """Secrets Manager, which answers no more until it is let."""
+
+    def __init__(self, secrets: ApiSecrets) -> None:
+        self.secrets, self.answers = secrets, threading.Event()
+        self.answers.set()
+        self.asked = threading.Event()
+
+    def registry(self) -> str:
+        self._wait()
+        return self.secrets.registry()
+
+    def signing_keys(self) -> str:
+        self._wait()
+        return self.secrets.signing_keys()
+
+    def _wait(self) -> None:
+        if not self.answers.is_set():
+            self.asked.set()
+            assert self.answers.wait(120)
+
+
+def test_a_slow_secrets_manager_holds_nobody_up(
+    aws: str, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "_ROUTERS", (*app_module._ROUTERS, door))
+    slow = Slow(ApiSecrets(f"api-{unique}"))
+    with running(unique, secrets=slow) as api:
+        credentials = api.client()
+        headers = api.bearer(credentials)
+        slow.answers.clear()
+        until = time.monotonic() + 60
+        try:
+            while not slow.asked.is_set():
+                assert api.http(**headers).get("/door").status_code == 200
+                assert time.monotonic() < until
+            for _ in range(3):
+                assert api.http(**headers).get("/door").status_code == 200
+                assert api.token(credentials).status_code == 200
+                assert api.http().get("/readyz").status_code == 200
+        finally:
+            slow.answers.set()
+
+
+def test_who_waits_for_a_secret_is_told_soon_that_it_can_not_be_read(aws: str) -> None:
+    """By what the API is served with; a rotation, for which nobody waits, is patient."""
+    served_with: Any = services(governed_estate()).secrets
+    config = served_with._client.meta.config
+    assert (config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout) == (2, 2, 3)
+    patient = ApiSecrets.from_settings()._client.meta.config
+    assert patient.retries["total_max_attempts"] == 10

@@ -23,10 +23,10 @@ def router(services: Services) -> APIRouter:
 
     @made.get("/readyz", summary="Whether it can work", responses=problems.responses())
     async def readyz() -> Health:
-        """Keys and clients are read, and DynamoDB answers."""
+        """Keys and clients are read, and DynamoDB answers, or did within the last seconds."""
         await services.known(services.keys.get())
         await services.known(services.registry.get())
-        await services.call(services.state.ready)
+        await services.known(services.readiness.get())
         return Health()
 
     return made

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from privacy_assets.api import clients, logs, problems
 from privacy_assets.api.auth import too_many
 from privacy_assets.api.body import described, read_json, statuses
-from privacy_assets.api.problems import Problem
+from privacy_assets.api.problems import Problem, busy
 from privacy_assets.api.services import Services
 from privacy_assets.api.tokens import LIFETIME, issue
 
@@ -83,14 +83,18 @@ def router(services: Services) -> APIRouter:
             services.tally.add(clients.OLD_SECRET + client.id)
             logs.tell("an old secret was used", client=client.id)
         keys = await services.known(services.keys.get())
-        text = issue(
-            keys,
-            client.id,
-            client.scopes,
-            issuer=services.options.issuer,
-            audience=audience,
-            now=services.now(),
-        )
+        try:
+            text = issue(
+                keys,
+                client.id,
+                client.scopes,
+                issuer=services.options.issuer,
+                audience=audience,
+                now=services.now(),
+            )
+        except LookupError as error:
+            logs.failed("no signing key is valid", error)
+            raise busy("no token can be signed now; nothing was lost, try again") from None
         answer = Token(
             access_token=text,
             expires_in=int(LIFETIME.total_seconds()),
