@@ -226,10 +226,11 @@ def _event() -> dict[str, Any]:
 def _serving(what: str) -> Iterator[str]:
     """``host:port`` of a process that serves ``what``: api or bare."""
     port = free_port()
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.api", what, str(port)], stderr=nowhere, stdout=nowhere
-        )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.api", what, str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     address = f"{HOST}:{port}"
     try:
         _await(address, process)

@@ -19,11 +19,25 @@ from privacy_assets import yaml_model
 from privacy_assets.dsar.policy import RequestPolicy
 from privacy_assets.dsar.stores import models as kinds
 from privacy_assets.errors import UserError
+from privacy_assets.snapshot import names as snapshots
 
 Noun = NewType("Noun", str)
 """The name of a governed table in asset keys, S3 paths and the Glue catalog, such as ``privacy_logs``."""
 
 RESERVED_COLUMNS = frozenset({"misfits", "undeclared", "snapshot_date"})
+PRODUCT_TABLES = frozenset(
+    {
+        "archived_deletions",
+        "audit_failures",
+        "audit_results",
+        "audit_runs",
+        "events",
+        "scan_findings",
+        "scan_objects",
+        "unarchived_deletions",
+    }
+)
+"""Tables of the catalog that are the product's own; a governed table of such a name would be written over."""
 _NOUN = r"^[a-z][a-z0-9_]{0,62}$"
 _COLUMN = r"^[a-z_][a-z0-9_]{0,254}$"
 _TABLE = r"^[a-zA-Z0-9_.-]{3,255}$"
@@ -194,6 +208,19 @@ class Estate(_Model):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"buckets: name {name!r} is there twice, expected once")
+        return self
+
+    @model_validator(mode="after")
+    def _catalog_names(self) -> "Estate":
+        taken = dict.fromkeys(PRODUCT_TABLES, "the product's own")
+        for noun in self.nouns:
+            for name in (noun, snapshots.raw_table(noun), snapshots.lines_table(noun)):
+                if name in taken:
+                    raise ValueError(
+                        f"tables: name {noun!r}: the catalog's table {name!r} is {taken[name]}, "
+                        "expected another name"
+                    )
+                taken[name] = f"{noun}'s"
         return self
 
     @model_validator(mode="after")

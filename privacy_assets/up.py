@@ -39,7 +39,7 @@ def up(*, port: int, aws_port: int, api_port: int, state: Path, records: int) ->
     Raises UserError when a port is in use, SettingError for a setting that is none.
     """
     settings.check()
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     plan = Plan(records, last_nights(SAMPLE_NIGHTS)) if records else None
     try:
         require_free(api_port)

@@ -2,7 +2,8 @@
 
 A snapshot's files never change. So what is read of them once, which files there are, their footers, and how
 many rows of each row group meet a filter, is kept; a page then costs the one or two row groups that it lies
-in. Rows have the order of the files.
+in. Rows have the order of the files. What a merge-on-read DELETE (Athena's) has taken out of a file by
+position is left out of it.
 """
 
 import hashlib
@@ -65,10 +66,14 @@ class _Kept(Generic[T]):
 
 @dataclass(frozen=True)
 class _File:
-    """A data file of a snapshot: its path without scheme, and its partition's values."""
+    """A data file of a snapshot: its path without scheme, its partition's values, and the files that delete
+    rows of it, at the positions ``gone``.
+    """
 
     path: str
     partition: tuple[tuple[str, Any], ...]
+    deletes: tuple[str, ...] = ()
+    gone: "pa.Array[Any] | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class _Index:
 
 @dataclass
 class TablePages:
-    """The table ``name``, whose files are replaced and have no rows deleted in place; from any thread."""
+    """The table ``name``, from any thread."""
 
     iceberg: IcebergResource
     name: str
@@ -157,17 +162,24 @@ class TablePages:
         return _Index(found, list(accumulate(group.rows for group in found)))
 
     def _plan(self, snapshot: int) -> list[_File]:
+        from pyiceberg.io.pyarrow import _read_deletes
+
         table = self._table(at_least=snapshot)
         if table is None or table.snapshot_by_id(snapshot) is None:
             raise SnapshotGone(f"{self.name}: snapshot {snapshot}")
         names = [part.name for part in table.spec().fields]
+        tasks = list(table.scan(snapshot_id=snapshot).plan_files())
+        deleting = {each.file_path: each for task in tasks for each in task.delete_files}
+        try:
+            positions = {path: _read_deletes(table.io, each) for path, each in deleting.items()}
+        except FileNotFoundError:
+            raise SnapshotGone(f"{self.name}: snapshot {snapshot}") from None
         found = []
-        for task in table.scan(snapshot_id=snapshot).plan_files():
-            if task.delete_files:
-                raise ValueError(f"{self.name}: rows were deleted in place, expected copy-on-write")
+        for task in tasks:
             values = tuple((name, task.file.partition[place]) for place, name in enumerate(names))
-            path = task.file.file_path.partition("://")[2]
-            found.append(_File(path, values))
+            deletes = tuple(sorted(each.file_path for each in task.delete_files))
+            gone = _gone([positions[each].get(task.file.file_path) for each in deletes])
+            found.append(_File(task.file.file_path.partition("://")[2], values, deletes, gone))
         return sorted(found, key=lambda file: (str(file.partition), file.path))
 
     def _count(self, file: _File, footer: Any, number: int, where: Where) -> _Group:
@@ -187,15 +199,15 @@ class TablePages:
                 if known.min == known.max:
                     continue
             open_columns[name] = values
-        if not open_columns:
+        if not open_columns and file.gone is None:
             return _Group(file, number, metadata.num_rows, True)
-        table = self._read(file, number, list(open_columns))
-        rows = int(_mask(table, open_columns).true_count)
-        return _Group(file, number, rows, rows == metadata.num_rows)
+        table = self._read(file, number, list(open_columns) or [metadata.column(0).path_in_schema])
+        rows = int(_mask(table, open_columns).true_count) if open_columns else table.num_rows
+        return _Group(file, number, rows, rows == table.num_rows)
 
     def _matching(self, group: _Group, where: Where) -> "pa.Table":
         """The rows of a row group that meet the filter."""
-        key = (group.file.path, group.number)
+        key = (group.file, group.number)
         table = self._tables.get(key, lambda: self._read(group.file, group.number, None))
         return table if group.is_whole else table.filter(_mask(table, _left(group.file, where)))
 
@@ -207,8 +219,13 @@ class TablePages:
     def _read(self, file: _File, number: int, columns: Sequence[str] | None) -> "pa.Table":
         import pyarrow.parquet as pq
 
-        whole = pq.ParquetFile(self._source(file), metadata=self._footer(file), pre_buffer=True)
-        return whole.read_row_group(number, columns=columns, use_threads=columns is None)
+        footer = self._footer(file)
+        whole = pq.ParquetFile(self._source(file), metadata=footer, pre_buffer=True)
+        table = whole.read_row_group(number, columns=columns, use_threads=columns is None)
+        if file.gone is None:
+            return table
+        first = sum(footer.row_group(before).num_rows for before in range(number))
+        return _without(table, first, file.gone)
 
     def _source(self, file: _File) -> Any:
         """The file, open: opening asks S3 for its size."""
@@ -220,6 +237,23 @@ class TablePages:
                 raise SnapshotGone(f"{self.name}: {file.path}") from None
 
         return self._sources.get(file.path, opened)
+
+
+def _gone(positions: "Sequence[pa.ChunkedArray[Any] | None]") -> "pa.Array[Any] | None":
+    """The positions of rows that are deleted from a file, each once; None of none."""
+    import pyarrow as pa
+
+    chunks = [chunk for each in positions if each is not None for chunk in each.chunks]
+    return pa.chunked_array(chunks, pa.int64()).unique() if chunks else None
+
+
+def _without(table: "pa.Table", first: int, gone: "pa.Array[Any]") -> "pa.Table":
+    """A row group, whose first row is its file's ``first``, without the rows at the positions ``gone``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    positions = pa.array(range(first, first + table.num_rows), pa.int64())
+    return table.filter(pc.invert(pc.is_in(positions, value_set=gone)))
 
 
 def digest(where: Where) -> str:

@@ -166,3 +166,24 @@ def test_every_field_is_documented(model: type[BaseModel]) -> None:
 
 def test_every_type_is_documented() -> None:
     assert [kind.value for kind in ColumnType if f"\n| `{kind.value}` |" not in DOCUMENTED] == []
+
+
+def test_no_table_has_the_name_of_another_in_the_catalog(tmp_path: Path) -> None:
+    """The product's own, or what a snapshot of another table makes."""
+    from privacy_assets.archive.reconciliation import MISSED
+    from privacy_assets.archive.rows import DELETIONS
+    from privacy_assets.audit.results import FAILURES, RESULTS, RUNS
+    from privacy_assets.ingest.names import EVENTS
+    from privacy_assets.scan.tables import FINDINGS, OBJECTS
+
+    for name in (MISSED, DELETIONS, FAILURES, RESULTS, RUNS, EVENTS, FINDINGS, OBJECTS):
+        (told,) = problems(tmp_path, GOOD.replace("name: logs", f"name: {name}"))
+        assert told.endswith(
+            f"tables: name {name!r}: the catalog's table {name!r} is the product's own, expected another name"
+        )
+    second = GOOD.replace("tables:\n", "").replace("LogsTable", "OtherTable")
+    for name, clash in (("logs_lines", "logs_lines"), ("raw_logs", "raw_logs")):
+        (told,) = problems(tmp_path, GOOD + second.replace("name: logs", f"name: {name}"))
+        assert told.endswith(
+            f"tables: name {name!r}: the catalog's table {clash!r} is logs's, expected another name"
+        )

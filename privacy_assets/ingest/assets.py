@@ -39,7 +39,7 @@ def _events(estate: Estate) -> dg.AssetsDefinition:
         description=(
             "Every privacy event that was accepted, as a row of the Iceberg table `events`: once by its "
             "`event_id`, in the day and hour of its time. A run takes all that waits in the queue and puts "
-            "small files together."
+            "small files together, for a minute; what is left then is for the next one."
         ),
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=_STALE),
         metadata={"dagster/column_schema": _columns(), "schema_version": schema.VERSION},
@@ -68,12 +68,13 @@ def _events(estate: Estate) -> dg.AssetsDefinition:
         done = Drainer(queue=event_queue, store=iceberg).drain(seconds=_RUN_SECONDS, progress=progress)
         if done.messages:
             record(ledger, _ingested(context, estate, done), once=name(context, "events"))
-        compacted = keep_house(iceberg, done.by_hour.keys(), datetime.now(UTC))
+        kept = keep_house(iceberg, datetime.now(UTC))
         depths = event_queue.depths()
         yield dg.MaterializeResult(
             metadata={
                 **_metadata(done, iceberg),
-                "files_put_together": compacted,
+                "files_put_together": kept.replaced,
+                "hours_left_to_put_together": kept.left,
                 "waiting": depths[event_queue.queue],
             },
             check_results=list(_checks(done, event_queue, depths)),
@@ -171,7 +172,9 @@ def _checks(
 def _columns() -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(column.name, str(column.type), (column.metadata or {})[b"doc"].decode())
+            dg.TableColumn(
+                column.name, schema.athena_type(column.type), (column.metadata or {})[b"doc"].decode()
+            )
             for column in schema.COLUMNS
         ]
     )

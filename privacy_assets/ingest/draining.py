@@ -10,7 +10,7 @@ the run fails: a full stop is seen, a growing pile of dead letters may not be.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +28,8 @@ from privacy_assets.ingest.schema import PARTITION_BY
 BITE_MESSAGES = 20_000
 THREADS = 24
 RECEIVERS = 24
+HOUSE_SECONDS = 60.0
+"""For how long a run puts small files together while new events may wait."""
 _CHUNK = 5_000  # events whose Python objects are held at a time
 Hour = tuple[date, int]
 
@@ -185,23 +187,50 @@ def _count(added: pa.Table, now: datetime, done: Drained) -> None:
         done.by_hour[row["event_date"], row["event_hour"]] += row["count_all"]
 
 
-def keep_house(store: rows.RowStore, touched: Collection[Hour], now: datetime) -> int:
-    """Put small files together, in ``touched`` hours and in those of yesterday and today that are over;
-    forget old snapshots, once an hour. Answers how many files were replaced.
+@dataclass(frozen=True)
+class Kept:
+    """How many files were put together, and how many hours with small files are ``left`` for the next run."""
+
+    replaced: int
+    left: int
+
+
+def keep_house(
+    store: rows.RowStore,
+    now: datetime,
+    *,
+    seconds: float = HOUSE_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> Kept:
+    """Put small files together, the newest hours first; forget old snapshots, once an hour.
+
+    It ends after ``seconds`` with the hour that is under way then: years of hours that came late at once hold
+    up no event. What is left is found again by its files.
     """
-    recent = {now.date() - timedelta(days=1), now.date()}
-    held = store.files(EVENTS, PARTITION_BY, {"event_date": recent | {day for day, _ in touched}})
-    replaced = 0
-    for (day, hour), (files, size) in sorted(held.items()):
+    until = clock() + seconds
+    scattered = _scattered(store, now)
+    replaced = done = 0
+    for (day, hour), most in scattered:
+        if done and clock() >= until:
+            break
+        replaced += store.compact(
+            EVENTS,
+            {"event_date": [day], "event_hour": [hour]},
+            files=most,
+            bytes_each=rows.SMALL,
+            chunk_bytes=rows.CHUNK_BYTES,
+        )
+        done += 1
+    store.vacuum(EVENTS, rows.KEEP, slack=rows.KEEP)
+    return Kept(replaced, len(scattered) - done)
+
+
+def _scattered(store: rows.RowStore, now: datetime) -> list[tuple[Hour, int]]:
+    """The hours that are in too many small files, newest first, and how many files each may be in."""
+    found: list[tuple[Hour, int]] = []
+    for (day, hour), (files, size) in store.files(EVENTS, PARTITION_BY, None).items():
         end = datetime(day.year, day.month, day.day, hour, tzinfo=UTC) + timedelta(hours=1)
         most = 1 if end <= now else rows.FILES
-        if files > most and size < files * rows.SMALL and (day in recent or (day, hour) in touched):
-            replaced += store.compact(
-                EVENTS,
-                {"event_date": [day], "event_hour": [hour]},
-                files=most,
-                bytes_each=rows.SMALL,
-                chunk_bytes=rows.CHUNK_BYTES,
-            )
-    store.vacuum(EVENTS, rows.KEEP, slack=rows.KEEP)
-    return replaced
+        if files > most and size < files * rows.SMALL:
+            found.append(((day, hour), most))
+    return sorted(found, reverse=True)

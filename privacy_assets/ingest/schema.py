@@ -233,6 +233,13 @@ COLUMNS: pa.Schema = pa.schema(
 )
 """The table of events: the fields, ``extra`` as JSON text, and what is added on the way."""
 PARTITION_BY = ("event_date", "event_hour")
+_ATHENA: Mapping[pa.DataType, str] = {
+    _TEXT: "string",
+    _INSTANT: "timestamp(6) with time zone",
+    pa.int32(): "int",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+}
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _VALIDATOR = jsonschema_rs.Draft202012Validator(dict(SCHEMA), validate_formats=True)
@@ -241,6 +248,13 @@ _VALIDATORS = {
     for field in FIELDS
 }
 _is_item = jsonschema_rs.Draft202012Validator(_CATEGORY).is_valid
+
+
+def athena_type(kind: pa.DataType) -> str:
+    """What Athena calls a column's type (https://docs.aws.amazon.com/athena/latest/ug/data-types.html)."""
+    if pa.types.is_list(kind):
+        return f"array<{athena_type(kind.value_type)}>"
+    return _ATHENA[kind]
 
 
 def problems(event: object, now: datetime | None = None) -> Sequence[Problem]:

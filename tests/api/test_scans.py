@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from privacy_assets.scan.requests import parse_request
 from privacy_assets.scan.tables import FINDING_COLUMNS, FINDINGS, PARTITION_BY
 from resources.iceberg import IcebergResource
 from tests.api.house import Api, running
+from tests.position_deletes import delete_in_place
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -181,6 +183,43 @@ def test_pages_do_not_move_while_findings_come_and_go(found: Api) -> None:
         seen += [one["id"] for one in said["findings"]]
     assert seen == whole
     assert said["next_cursor"] is None
+
+
+def test_what_athena_deletes_in_place_is_in_no_page_and_no_file(found: Api) -> None:
+    """Athena's DELETE leaves the files and adds positions; older cursors stay as they were."""
+    http = found.http(**found.bearer(found.client()))
+    every = {"status": "all", "limit": 1000}
+    before = http.get("/results", params=every).json()["findings"]
+    cursor = http.get("/results", params={"status": "all", "limit": 50}).json()["next_cursor"]
+    iceberg = IcebergResource(database=f"db_{found.unique}", bucket=f"lake-{found.unique}")
+    data = f"data-{found.unique}"
+
+    def stands(one: dict[str, Any]) -> bool:
+        return bool(one["bucket"] != data or (one["byte_offset"] % 3 and not 16 <= one["byte_offset"] < 48))
+
+    for part in (lambda row: row["byte_offset"] % 3 == 0, lambda row: 16 <= row["byte_offset"] < 48):
+        table = iceberg.table(FINDINGS)
+        assert table is not None
+        assert delete_in_place(table, lambda row, part=part: row["bucket"] == data and part(row)) > 30  # type: ignore[misc]
+    left = [one for one in before if stands(one)]
+    assert 50 < len(left) < len(before)
+    until = time.monotonic() + 60
+    while (page := http.get("/results", params=every).json())["total"] == len(before):
+        assert time.monotonic() < until
+    assert (page["total"], page["findings"]) == (len(left), left)
+    for name, value in (("detector", "ssn"), ("severity", "medium"), ("key", "logs/3.txt"), ("bucket", data)):
+        page = http.get("/results", params={**every, name: value}).json()
+        assert page["findings"] == [one for one in left if one[name] == value]
+        assert page["total"] == len(page["findings"])
+    paged = [
+        http.get("/results", params={"status": "all", "limit": 7, "offset": offset}).json()["findings"]
+        for offset in range(0, len(left), 7)
+    ]
+    assert [one for page in paged for one in page] == left
+    lines = http.get("/results.jsonl", params={"status": "all"}).text.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [one["id"] for one in left]
+    rest = http.get("/results", params={**every, "cursor": cursor}).json()
+    assert (rest["total"], rest["findings"]) == (len(before), before[50:])
 
 
 def test_filters_hold_at_every_offset(found: Api) -> None:

@@ -48,6 +48,7 @@ def test_a_run_tells_what_it_wrote_and_nothing_of_anybody(ingest: Ingest) -> Non
     assert (told["events"], told["messages"], told["dagster/row_count"]) == (4, 4, 4)
     assert told["bytes"] > 3 * 4 * len(PLANTED)
     assert 0 <= told["lag_p50_seconds"] <= told["lag_max_seconds"] < 300
+    assert (told["files_put_together"], told["hours_left_to_put_together"]) == (0, 0)
     assert "| processing | 3 |" in told["by_type"]
     assert "| 2026-01-31 09:00 | 1 |" in told["by_hour"]
     found = checks(result)
@@ -59,6 +60,21 @@ def test_a_run_tells_what_it_wrote_and_nothing_of_anybody(ingest: Ingest) -> Non
     (entry,) = open_log(ingest.house.ledger).entries(f"ingest-{result.run_id}")
     assert (entry.event.kind, entry.event.counts["events"]) == ("events.ingested", 4)
     assert PLANTED.encode() not in entry.leaf
+
+
+def test_columns_have_the_types_that_athena_calls_them(ingest: Ingest) -> None:
+    materialize(ingest)
+    (asset,) = [
+        each
+        for each in build(ingest.house.estate, [], ingest.house.resources).resolve_all_asset_specs()
+        if each.key.path == EVENTS_KEY
+    ]
+    shown = asset.metadata["dagster/column_schema"].columns  # type: ignore[attr-defined]
+    said = {column.name: column.type for column in shown}
+    types = ", ".join(f"typeof({name}) AS {name}" for name in said)
+    (told,) = ingest.house.rows(f"SELECT {types} FROM (SELECT 1) LEFT JOIN events ON TRUE")
+    words = {"varchar": "string", "integer": "int", "array(varchar)": "array<string>"}
+    assert said == {name: words.get(kind, kind) for name, kind in told.items()}
 
 
 def test_a_run_without_events_says_so_and_keeps_the_asset_fresh(ingest: Ingest) -> None:

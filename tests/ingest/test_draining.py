@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from privacy_assets.ingest import draining
-from privacy_assets.ingest.draining import keep_house
+from privacy_assets.ingest.draining import Kept, keep_house
 from privacy_assets.ingest.messages import accept, pack
 from privacy_assets.ingest.schema import FIELDS, SCHEMA
 from resources.busy_queue import BusyQueueResource
@@ -210,14 +210,29 @@ def test_hours_that_are_over_become_one_file_and_others_when_they_are_many(inges
         ingest.drain()
         if number == 2:
             held = ingest.files()
-            assert keep_house(ingest.iceberg, [], now) == 3, "the late ones were touched by nobody"
-            assert sorted(ingest.files().values()) == [1, 3, 3]
-            assert keep_house(ingest.iceberg, [(DAY, 9)], now) == 3
+            assert keep_house(ingest.iceberg, now) == Kept(6, 0)
             assert sorted(ingest.files().values()) == [1, 1, 3]
             assert list(held) == list(ingest.files())
-    assert keep_house(ingest.iceberg, [], now) == 10
+    assert keep_house(ingest.iceberg, now) == Kept(10, 0)
     assert list(ingest.files().values()) == [1, 1, 1]
     assert len(ingest.ids()) == 16 == len(set(ingest.ids()))
+
+
+def test_years_of_late_hours_hold_up_no_run_and_are_put_together_by_the_next_ones(ingest: Ingest) -> None:
+    hours = [NOW - timedelta(days=400 * number) for number in range(1, 6)]
+    for number in range(2):
+        ingest.send(*(event(event_id=f"{number}", event_time=at(hour)) for hour in hours), now=NOW)
+        ingest.drain()
+    assert list(ingest.files().values()) == [2] * 5
+    ticks = iter(range(100))
+    # A budget of two: begun at 0, the time is 1 after the first hour and 2 after the second.
+    kept = keep_house(ingest.iceberg, NOW, seconds=2.0, clock=lambda: float(next(ticks)))
+    assert kept == Kept(4, 3)
+    assert list(ingest.files().values()) == [2, 2, 2, 1, 1], "the newest first"
+    assert keep_house(ingest.iceberg, NOW, seconds=0.0) == Kept(2, 2), "one at least"
+    assert keep_house(ingest.iceberg, NOW) == Kept(4, 0)
+    assert keep_house(ingest.iceberg, NOW) == Kept(0, 0)
+    assert len(ingest.ids()) == 10
 
 
 def test_old_snapshots_are_forgotten_once_an_hour(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:

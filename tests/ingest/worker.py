@@ -20,7 +20,7 @@ def main() -> None:
     while not ended.is_set():
         try:
             done = Drainer(queue=queue, store=store, bite_messages=said["bite"]).drain(seconds=20)
-            keep_house(store, done.by_hour.keys(), datetime.now(UTC))
+            keep_house(store, datetime.now(UTC))
         except Exception as error:  # noqa: BLE001  # the run failed; the messages are in the queue still
             sys.stderr.write(f"a run failed: {type(error).__name__}\n")
             ended.wait(1)

@@ -1,0 +1,104 @@
+"""What Athena's DELETE does to an Iceberg table: merge-on-read, by the positions of rows in their files.
+
+pyiceberg reads such deletes and writes none, so the manifest is written here as the specification has it.
+https://iceberg.apache.org/spec/#position-delete-files
+https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg-delete.html
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestWriterV2,
+    write_manifest_list,
+)
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot, Summary
+from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
+
+_COLUMNS = pa.schema(
+    [
+        pa.field("file_path", pa.string(), nullable=False, metadata={"PARQUET:field_id": "2147483546"}),
+        pa.field("pos", pa.int64(), nullable=False, metadata={"PARQUET:field_id": "2147483545"}),
+    ]
+)
+
+
+class _Deletes(ManifestWriterV2):
+    """A manifest of delete files."""
+
+    def content(self) -> ManifestContent:
+        return ManifestContent.DELETES
+
+    @property
+    def _meta(self) -> dict[str, str]:
+        return {**super()._meta, "content": "deletes"}
+
+
+def delete_in_place(table: Table, doomed: Callable[[Mapping[str, Any]], bool]) -> int:
+    """Delete the rows that are ``doomed``, and no file; answers how many."""
+    snapshot_id, folder, deleted = table.metadata.new_snapshot_id(), f"{table.location()}/data", 0
+    manifest = table.io.new_output(f"{table.location()}/metadata/{uuid.uuid4()}-m0.avro")
+    with _Deletes(table.spec(), table.schema(), manifest, snapshot_id, "deflate") as writer:
+        for task in table.scan().plan_files():
+            with table.io.new_input(task.file.file_path).open() as source:
+                rows = pq.read_table(source).to_pylist()  # type: ignore[arg-type]
+            places = [place for place, row in enumerate(rows) if doomed(row)]
+            if places:
+                path = f"{folder}/{uuid.uuid4()}-deletes.parquet"
+                writer.add_entry(_entry(table, task.file, path, places, snapshot_id))
+                deleted += len(places)
+    _commit(table, snapshot_id, writer.to_manifest_file())
+    return deleted
+
+
+def _entry(table: Table, data: DataFile, path: str, places: list[int], snapshot_id: int) -> ManifestEntry:
+    rows = pa.table({"file_path": [data.file_path] * len(places), "pos": places}, schema=_COLUMNS)
+    with table.io.new_output(path).create() as out:
+        pq.write_table(rows, out)
+    file = DataFile.from_args(
+        content=DataFileContent.POSITION_DELETES,
+        file_path=path,
+        file_format=FileFormat.PARQUET,
+        partition=data.partition,
+        record_count=len(places),
+        file_size_in_bytes=len(table.io.new_input(path)),
+    )
+    file.spec_id = table.spec().spec_id
+    return ManifestEntry.from_args(
+        status=ManifestEntryStatus.ADDED,
+        snapshot_id=snapshot_id,
+        sequence_number=None,
+        file_sequence_number=None,
+        data_file=file,
+    )
+
+
+def _commit(table: Table, snapshot_id: int, manifest: Any) -> None:
+    current = table.current_snapshot()
+    assert current is not None
+    number = table.metadata.next_sequence_number()
+    path = f"{table.location()}/metadata/snap-{snapshot_id}.avro"
+    output = table.io.new_output(path)
+    with write_manifest_list(2, output, snapshot_id, current.snapshot_id, number, "deflate") as writer:
+        writer.add_manifests([*current.manifests(table.io), manifest])
+    snapshot = Snapshot(
+        snapshot_id=snapshot_id,
+        parent_snapshot_id=current.snapshot_id,
+        sequence_number=number,
+        manifest_list=path,
+        summary=Summary(Operation.DELETE),
+        schema_id=table.schema().schema_id,
+    )
+    point = SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=snapshot_id)
+    expected = AssertRefSnapshotId(ref="main", snapshot_id=current.snapshot_id)
+    table.catalog.commit_table(table, (expected,), (AddSnapshotUpdate(snapshot=snapshot), point))
