@@ -132,7 +132,7 @@ class House:
         unique: str,
         folder: Path,
         columns: Mapping[str, Any] = EVENTS,
-        nouns: Iterable[str] = ("events",),
+        nouns: Iterable[str] = ("visits",),
         buckets: Iterable[Mapping[str, Any]] = (),
         archive: bool = False,
         stores: Iterable[Mapping[str, Any]] = (),

@@ -67,7 +67,7 @@ def test_columns_are_named_as_the_catalog_can(tmp_path: Path) -> None:
         (
             "owner: team:privacy\n",
             "owner: team:privacy\n    colour: blue\n",
-            "7: tables.0.colour: unknown, expected one of name, table, keys, subject_key, time_key, owner, descr",
+            "7: tables.0.colour: unknown, expected one of name, table, keys, subject_key, time_key, ow",
         ),
         ("    table: LogsTable\n", "", "2: tables.0.table: missing, expected a value"),
         ("name: logs", "name: Logs", "2: tables.0.name: 'Logs', expected a lower-case letter, then"),

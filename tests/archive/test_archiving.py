@@ -23,13 +23,13 @@ def test_a_deletion_becomes_an_object_and_a_row(archive: Archive) -> None:
     assert (done.archived, done.already, done.dead) == (1, 0, {})
     assert archive.waiting() == {"queue": 0, "dead_letters": 0, "pipe_dead_letters": 0}
     ((path, (record,)),) = archive.versions().items()
-    assert path == "events/log%5Fid_a%5F1.json"
+    assert path == "visits/log%5Fid_a%5F1.json"
     version = record.pop("version")
     assert record == json.loads(body)
     head = archive.s3.head_object(Bucket=archive.names.bucket, Key=path)
     assert head["ContentType"] == "application/json"
     (row,) = archive.rows()
-    assert row["table_name"] == "events"
+    assert row["table_name"] == "visits"
     assert row["keys"] == '{"log_id":{"S":"a_1"}}'
     assert (row["partition_key"], row["sort_key"], row["subject"]) == ("a_1", None, "subject-7")
     assert row["cause"] == "user"
@@ -52,7 +52,7 @@ def test_athena_answers_who_deleted_what(archive: Archive) -> None:
     archive.drain()
     found = archive.house.rows(
         "SELECT partition_key, subject FROM archived_deletions"
-        " WHERE table_name = 'events' AND deleted_on >= current_date - INTERVAL '1' DAY AND cause = 'ttl'"
+        " WHERE table_name = 'visits' AND deleted_on >= current_date - INTERVAL '1' DAY AND cause = 'ttl'"
     )
     assert found == [{"partition_key": "over", "subject": "subject-1"}]
 
@@ -355,7 +355,7 @@ def test_what_s3_will_not_take_now_stays_in_the_queue_and_is_told(archive: Archi
 
 
 def test_a_deletion_while_an_erasure_goes_on_is_the_erasures(archive: Archive) -> None:
-    archive.erasures.begin("events", "subject-9", "request-1")
+    archive.erasures.begin("visits", "subject-9", "request-1")
     archive.put_and_delete(event("a", "subject-9"), event("b", "subject-8"))
     archive.flush()
     archive.drain()
@@ -375,7 +375,7 @@ def test_a_late_copy_of_an_erased_subjects_record_is_not_archived(archive: Archi
 
     with pytest.raises(KeyboardInterrupt):
         archive.drain(store=Lost(**archive.iceberg.model_dump()))
-    archive.erasures.complete("events", "subject-9", "request-1")
+    archive.erasures.complete("visits", "subject-9", "request-1")
     _drain_all(archive)
     archive.is_whole(1)
     assert [row["partition_key"] for row in archive.rows()] == ["b"]
@@ -396,7 +396,7 @@ def test_many_small_files_become_one(archive: Archive) -> None:
     for body in archive.bodies():
         archive.send([body])
         archive.drain()
-    where = {"table_name": ["events"]}
+    where = {"table_name": ["visits"]}
     assert archive.iceberg.compact("archived_deletions", where, files=4) == 5
     archive.is_whole(5)
     assert archive.iceberg.compact("archived_deletions", where, files=4) == 0

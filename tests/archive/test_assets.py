@@ -107,11 +107,11 @@ def test_the_day_is_told_by_table_and_cause_and_its_latest_deletions_masked(arch
     assert found["deleted_by"].splitlines() == [
         "| table | user | ttl | all |",
         "|---|--:|--:|--:|",
-        "| events | 11 | 1 | 12 |",
+        "| visits | 11 | 1 | 12 |",
     ]
     _, _, *latest = found["latest"].splitlines()
     assert len(latest) == 10
-    by_user = re.compile(r"\| \d\d:\d\d:\d\d \| events \| r••••\\\* \| user \| \d+ \|")
+    by_user = re.compile(r"\| \d\d:\d\d:\d\d \| visits \| r••••\\\* \| user \| \d+ \|")
     assert sum(bool(by_user.fullmatch(line)) for line in latest) >= 9  # the other's second may be the same
     assert {"were_there_already", "of_erased_subjects", "read_from_streams", "expired"}.isdisjoint(found)
 
@@ -145,7 +145,7 @@ def snapshots(archive: Archive, before: list[str], after: list[str]) -> None:
     for key in set(before) - set(after):
         house.delete(key, at(yesterday()))
     for day in (days_ago(2), yesterday()):
-        for noun in ("events_export", "events_raw", "events"):
+        for noun in ("visits_export", "visits_raw", "visits"):
             house.materialize(noun, day=day)
 
 
@@ -171,7 +171,7 @@ def test_a_key_that_vanished_without_an_archived_deletion_is_told(archive: Archi
         "archived_once": (True, "ERROR"),
     }
     found = archive.house.rows("SELECT partition_key, table_name FROM unarchived_deletions")
-    assert found == [{"partition_key": "subject-of-nobody-4711", "table_name": "events"}]
+    assert found == [{"partition_key": "subject-of-nobody-4711", "table_name": "visits"}]
     shown = str(metadata(result, RECONCILIATION_KEY))
     assert "nobody" not in shown
     assert "su••••11" in shown
@@ -227,7 +227,7 @@ def test_an_erasure_that_was_killed_is_completed_by_the_next(archive: Archive) -
         )
         == 1
     )
-    assert expire(archive.iceberg, archive.objects, "events", today() + timedelta(days=1)).rows == 1
+    assert expire(archive.iceberg, archive.objects, "visits", today() + timedelta(days=1)).rows == 1
     archive.is_whole(0)
 
 

@@ -40,18 +40,18 @@ def shell(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_list_show_and_restore(shell: Archive, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run(["archive", "list", "--table", "events"]) == 0
+    assert run(["archive", "list", "--table", "visits"]) == 0
     shown = capsys.readouterr().out
     assert '{"log_id":{"S":"a"}}' in shown
-    assert "2 deletions of events" in shown
+    assert "2 deletions of visits" in shown
     assert (
-        run(["archive", "list", "--table", "events", "--subject", "jane", "--cause", "user", "--json"]) == 0
+        run(["archive", "list", "--table", "visits", "--subject", "jane", "--cause", "user", "--json"]) == 0
     )
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["keys"], row["cause"]) == ({"log_id": {"S": "a"}}, "user")
-    assert run(["archive", "show", "--table", "events", "--key", "a"]) == 0
+    assert run(["archive", "show", "--table", "visits", "--key", "a"]) == 0
     assert json.loads(capsys.readouterr().out)["record"]["dynamodb"]["OldImage"] == event("a", "jane")
-    restore = ["archive", "restore", "--table", "events", "--from", "2026-01-01"]
+    restore = ["archive", "restore", "--table", "visits", "--from", "2026-01-01"]
     assert run([*restore, "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["restored"] == 2
     report = tmp_path / "report.jsonl"
@@ -74,7 +74,7 @@ def test_keys_of_a_file_and_an_exit_code_for_what_is_missing(
 ) -> None:
     keys = tmp_path / "keys"
     keys.write_text('a\n{"log_id": {"S": "never"}}\n')
-    restore = ["archive", "restore", "--table", "events", "--keys-file", str(keys), "--json"]
+    restore = ["archive", "restore", "--table", "visits", "--keys-file", str(keys), "--json"]
     assert run(restore) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["restored"], found["missing"]) == (1, 1)
@@ -83,7 +83,7 @@ def test_keys_of_a_file_and_an_exit_code_for_what_is_missing(
 def test_a_request_for_dagster_holds_no_personal_value(
     shell: Archive, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["archive", "restore", "--table", "events", "--subject", "jane", "--request"]) == 0
+    assert run(["archive", "restore", "--table", "visits", "--subject", "jane", "--request"]) == 0
     printed = capsys.readouterr().out
     config = json.loads(printed)["ops"]["archive__restored"]["config"]
     assert "jane" not in printed
@@ -102,45 +102,45 @@ def test_dead_letters_are_sent_again(shell: Archive, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["list", "--table", "nothing"], "table 'nothing': not governed, expected one of events"),
-        (["restore", "--table", "events"], "nothing selected: expected keys, a subject, a time range"),
-        (["list", "--table", "events", "--from", "soon"], "'soon': expected a day or an instant"),
+        (["list", "--table", "nothing"], "table 'nothing': not governed, expected one of visits"),
+        (["restore", "--table", "visits"], "nothing selected: expected keys, a subject, a time range"),
+        (["list", "--table", "visits", "--from", "soon"], "'soon': expected a day or an instant"),
         (
-            ["list", "--table", "events", "--from", "2026-02-02", "--to", "2026-02-01"],
+            ["list", "--table", "visits", "--from", "2026-02-02", "--to", "2026-02-01"],
             "--from 2026-02-02 --to 2026-02-01: expected a time before another",
         ),
-        (["list", "--table", "events", "--to", "9999-12-31"], "'9999-12-31': expected a day or an instant"),
+        (["list", "--table", "visits", "--to", "9999-12-31"], "'9999-12-31': expected a day or an instant"),
         (
-            ["restore", "--table", "events", "--key", "a", "--progress", "/none/there"],
+            ["restore", "--table", "visits", "--key", "a", "--progress", "/none/there"],
             "/none/there: No such file or directory, expected a file to note the progress in",
         ),
         (
-            ["restore", "--table", "events", "--key", "a", "--progress", "/"],
+            ["restore", "--table", "visits", "--key", "a", "--progress", "/"],
             "/: expected the progress of a restore, or no file",
         ),
         (
-            ["restore", "--table", "events", "--key", "a", "--report", "/none/there"],
+            ["restore", "--table", "visits", "--key", "a", "--report", "/none/there"],
             "/none/there: No such file or directory, expected a file to write the report to",
         ),
-        (["restore", "--table", "events", "--key", "{"], 'key: expected {"log_id":{"S":"…"}}'),
+        (["restore", "--table", "visits", "--key", "{"], 'key: expected {"log_id":{"S":"…"}}'),
         (
-            ["show", "--table", "events", "--key", "a", "--sequence", "x"],
+            ["show", "--table", "visits", "--key", "a", "--sequence", "x"],
             "no such deletion is in the archive",
         ),
         (
-            ["list", "--table", "events", "--cause", "x"],
+            ["list", "--table", "visits", "--cause", "x"],
             "cause 'x': expected one of user, ttl, dsar, overwrite",
         ),
         (
-            ["restore", "--table", "events", "--keys-file", "/none"],
+            ["restore", "--table", "visits", "--keys-file", "/none"],
             "/none: No such file or directory, expected",
         ),
         (
-            ["restore", "--table", "events", "--key", "a", "--expired", "x"],
+            ["restore", "--table", "visits", "--key", "a", "--expired", "x"],
             "--expired 'x': expected one of leave",
         ),
-        (["restore", "--table", "events", "--key", "a", "--to-table", "nowhere"], "nowhere: no such table"),
-        (["show", "--table", "events", "--key", "never"], "events: no such deletion is in the archive"),
+        (["restore", "--table", "visits", "--key", "a", "--to-table", "nowhere"], "nowhere: no such table"),
+        (["show", "--table", "visits", "--key", "never"], "visits: no such deletion is in the archive"),
     ],
 )
 def test_bad_input_is_one_clear_line(

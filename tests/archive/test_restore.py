@@ -44,7 +44,7 @@ DEFAULT = Options()
 
 def restore(archive: Archive, options: Options = DEFAULT, **selection: Any) -> tuple[Report, list[Outcome]]:
     told: list[Outcome] = []
-    report = restorer(archive).run(Selection("events", **selection), options, tell=told.append)
+    report = restorer(archive).run(Selection("visits", **selection), options, tell=told.append)
     return report, told
 
 
@@ -97,7 +97,7 @@ def test_by_key_by_subject_by_time_and_by_cause(archive: Archive) -> None:
     assert counts(restore(archive, cause=Cause.TTL)[0]) == {}
     assert counts(restore(archive, until=datetime.now(UTC) - timedelta(days=1))[0]) == {}
     assert counts(restore(archive, until=datetime.now(UTC) + timedelta(days=1))[0]) == {"unchanged": 3}
-    assert {row.keys for row in find(archive.iceberg, Selection("events", subject="john"))} == {
+    assert {row.keys for row in find(archive.iceberg, Selection("visits", subject="john"))} == {
         '{"log_id":{"S":"c"}}'
     }
 
@@ -155,7 +155,7 @@ def test_killed_before_it_overwrites_it_archives_once(archive: Archive) -> None:
     before = datetime.now(UTC) - timedelta(days=1)
     dying = restorer(archive, target=Stopping(TableItems(archive.table)), now=lambda: before)
     with pytest.raises(KeyboardInterrupt):
-        dying.run(Selection("events", subject="subject-1"), Options(overwrite=True))
+        dying.run(Selection("visits", subject="subject-1"), Options(overwrite=True))
     assert counts(restore(archive, Options(overwrite=True), subject="subject-1")[0]) == {"overwritten": 1}
     archive.is_whole(2)
 
@@ -177,7 +177,7 @@ def test_into_another_table(archive: Archive) -> None:
         AttributeDefinitions=[{"AttributeName": "log_id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    report = restorer(archive, other).run(Selection("events", subject="subject-1"), Options())
+    report = restorer(archive, other).run(Selection("visits", subject="subject-1"), Options())
     assert counts(report) == {"restored": 1}
     assert items(archive) == []
     assert items(archive, other) == [event("a")]
@@ -206,7 +206,7 @@ def test_a_time_to_live_that_is_over_is_told_stripped_or_moved(archive: Archive)
 
 def test_an_erased_subjects_records_are_refused_with_the_request(archive: Archive) -> None:
     archived(archive, event("a", "jane"), event("b", "john"))
-    archive.erasures.complete("events", "jane", "request-42")
+    archive.erasures.complete("visits", "jane", "request-42")
     report, told = restore(archive, first=datetime.now(UTC) - timedelta(days=1))
     assert counts(report) == {"erased": 1, "restored": 1}
     assert report.document()["erasure_requests"] == {"request-42": 1}
@@ -245,7 +245,7 @@ def test_a_restore_that_died_goes_on_where_it_was(archive: Archive, monkeypatch:
     monkeypatch.setattr("privacy_assets.archive.restore._SLICE", 5)
     archived(archive, *(event(f"{number}") for number in range(30)))
     progress, told = Memory(3), []
-    selection = Selection("events", subject="subject-1")
+    selection = Selection("visits", subject="subject-1")
     with pytest.raises(KeyboardInterrupt):
         restorer(archive).run(selection, Options(), tell=told.append, progress=progress)
     assert 0 < len(told) < 30
@@ -262,19 +262,19 @@ def test_the_progress_of_another_restore_is_refused(
     archived(archive, *(event(f"{number}", f"subject-{number % 2}") for number in range(30)))
     progress = Memory(3)
     with pytest.raises(KeyboardInterrupt):
-        restorer(archive).run(Selection("events", subject="subject-0"), Options(), progress=progress)
+        restorer(archive).run(Selection("visits", subject="subject-0"), Options(), progress=progress)
     for selection, options in (
-        (Selection("events", subject="subject-1"), Options()),
-        (Selection("events", subject="subject-0"), Options(overwrite=True)),
+        (Selection("visits", subject="subject-1"), Options()),
+        (Selection("visits", subject="subject-0"), Options(overwrite=True)),
     ):
         with pytest.raises(UserError, match="the progress of another restore"):
             restorer(archive).run(selection, options, progress=progress)
     for broken in ([], {"slices": 6, "done": "all", "restore": (progress.noted or {})["restore"]}):
         with pytest.raises(UserError, match="expected the progress of a restore"):
             restorer(archive).run(
-                Selection("events", subject="subject-0"), Options(), progress=_Noted(broken)
+                Selection("visits", subject="subject-0"), Options(), progress=_Noted(broken)
             )
-    again = restorer(archive).run(Selection("events", subject="subject-0"), Options(), progress=progress)
+    again = restorer(archive).run(Selection("visits", subject="subject-0"), Options(), progress=progress)
     assert counts(again) == {"restored": 15}
     assert len(items(archive)) == 15
 
@@ -297,7 +297,7 @@ def test_a_table_of_other_keys_is_refused_before_it_is_touched(archive: Archive)
     jane = {"subject_id": {"S": "jane"}, "name": {"S": "Jane"}}
     archive.dynamodb.put_item(TableName=other, Item=jane)
     with pytest.raises(UserError, match="its keys are subject_id, expected log_id"):
-        restorer(archive, other).run(Selection("events", subject="jane"), Options())
+        restorer(archive, other).run(Selection("visits", subject="jane"), Options())
     assert items(archive, other) == [jane]
 
 
@@ -311,7 +311,7 @@ def test_dagster_restores_what_somebody_approved(archive: Archive) -> None:
         return job.execute_in_process(
             instance=archive.house.instance,
             asset_selection=[dg.AssetKey(RESTORED_KEY)],
-            run_config={"ops": {"archive__restored": {"config": {"table": "events", **config}}}},
+            run_config={"ops": {"archive__restored": {"config": {"table": "visits", **config}}}},
             raise_on_error=False,
         )
 

@@ -130,7 +130,7 @@ def objects(archive: Archive) -> set[tuple[str, str]]:
     digits = 3 if LARGE else 1
     pages = archive.s3.get_paginator("list_object_versions")
     for number in range(10**digits):
-        prefix = f"events/log%5Fid_{number:0{digits}d}"
+        prefix = f"visits/log%5Fid_{number:0{digits}d}"
         for page in pages.paginate(Bucket=archive.names.bucket, Prefix=prefix):
             found |= {(version["Key"], version["VersionId"]) for version in page.get("Versions", ())}
             assert not page.get("DeleteMarkers")

@@ -57,7 +57,7 @@ def stores_of(unique: str) -> list[dict[str, Any]]:
         {
             "name": "logs",
             "kind": "dynamodb",
-            "table": f"events-{unique}",
+            "table": f"visits-{unique}",
             "owner": "team:privacy",
             "match": {"device_id": "subject_id"},
         },

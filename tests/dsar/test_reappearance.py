@@ -24,7 +24,7 @@ SNAPSHOTS = {"name": "snapshots", "kind": "snapshots", "owner": "team:privacy", 
 
 
 def desk_of(aws: str, unique: str, folder: Path, **fields: Any) -> Desk:
-    stores = [{**LOGS, "table": f"events-{unique}"}, SNAPSHOTS]
+    stores = [{**LOGS, "table": f"visits-{unique}"}, SNAPSHOTS]
     desk = Desk.build(aws, unique, folder, stores=stores, **fields)
     old = {"event_time": {"S": at(days_ago(4)).isoformat()}}
     texts = [(DEVICE, "used"), (DEVICE, "used"), (DEVICE, "consent"), ("device-2", "used")]
@@ -39,7 +39,7 @@ def checked(ran: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
 
 
 def night(desk: Desk, day: date = NIGHT) -> dg.AssetCheckEvaluation:
-    ran = desk.house.materialize("events_export", "events_raw", "events", day=day)
+    ran = desk.house.materialize("visits_export", "visits_raw", "visits", day=day)
     assert ran.success
     return checked(ran)
 
@@ -55,7 +55,7 @@ def test_a_backfilled_night_brings_her_back(aws: str, unique: str, tmp_path: Pat
     job_id = desk.submit("delete", identifiers={"device_id": DEVICE})
     desk.settle()
     assert desk.job(job_id)["state"] == "COMPLETED"
-    ran = desk.house.materialize("events", day=NIGHT)  # of the export that was rewritten
+    ran = desk.house.materialize("visits", day=NIGHT)  # of the export that was rewritten
     assert told(checked(ran)) == (True, "WARN", 0, 0, 0)
 
     found = night(desk, BEFORE)
@@ -74,9 +74,9 @@ def test_who_comes_back_is_new_where_rows_say_when(
 ) -> None:
     desk = desk_of(aws, unique, tmp_path, time_key=time_key)
     erasures = desk.resources.erasures
-    erasures.begin("events", DEVICE, "request-1")
+    erasures.begin("visits", DEVICE, "request-1")
     assert told(night(desk)) == (False, "WARN", 0, 2, 1)  # the erasure goes on
-    erasures.complete("events", DEVICE, "request-1")
+    erasures.complete("visits", DEVICE, "request-1")
     later = {"event_time": {"S": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}}
     desk.house.load(
         [event(f"{n}", DEVICE, message={"S": "used"}, **later) for n in range(2)], at(days_ago(1), 1)

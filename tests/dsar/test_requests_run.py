@@ -225,8 +225,8 @@ def test_erased_subjects_are_registered(desk: Desk) -> None:
     job_id = desk.submit("delete")
     desk.settle()
     erasures = desk.resources.erasures
-    (found,) = erasures.of([("events", DEVICE), ("events", "device-2")]).items()
-    assert found[0] == ("events", DEVICE)
+    (found,) = erasures.of([("visits", DEVICE), ("visits", "device-2")]).items()
+    assert found[0] == ("visits", DEVICE)
     assert found[1].request_id == job_id
     assert found[1].completed is not None
 

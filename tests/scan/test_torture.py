@@ -17,8 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from backports import zstd
+from botocore.config import Config
 
 from tests.house import House
 from tests.scan.reading.objects import VALUE
@@ -77,15 +79,17 @@ def large(scans: Scans, key: str) -> None:
     filler = (b"%s\n" % (b"x" * 99)) * (MIB // 100)
     piece = b"".join(filler[: MIB - len(LINE) - 1] + b"\n" + LINE for _ in range(16))
     where: dict[str, Any] = {"Bucket": scans.bucket, "Key": key}
-    upload = scans.s3.create_multipart_upload(**where)["UploadId"]
+    # Putting the parts together takes long; asked again meanwhile it would be refused.
+    s3 = boto3.client("s3", config=Config(read_timeout=600))
+    upload = s3.create_multipart_upload(**where)["UploadId"]
     parts = [
         {
             "PartNumber": number,
-            "ETag": scans.s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=piece)["ETag"],
+            "ETag": s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=piece)["ETag"],
         }
         for number in range(1, LARGE // 16 + 1)
     ]
-    scans.s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+    s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
 
 
 @pytest.fixture

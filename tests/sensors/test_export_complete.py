@@ -66,7 +66,7 @@ def url(house: House, name: str) -> str:
     return str(client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
 
 
-def s3_event(house: House, day: date = DAY, noun: str = "events", **changes: Any) -> str:
+def s3_event(house: House, day: date = DAY, noun: str = "visits", **changes: Any) -> str:
     key = f"exports/{noun}/snapshot_date={day}/AWSDynamoDB/01700000000000-0a1b2c3d/manifest-summary.json"
     body = {
         "version": "0",
@@ -110,7 +110,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
 def test_an_export_that_completes_starts_the_days_audit(house: House, ticks: Ticks) -> None:
     """The whole way: DynamoDB writes the manifest, S3 tells EventBridge, its rule tells the queue."""
     house.load([event("a")])
-    house.materialize("events_export")
+    house.materialize("visits_export")
     eventually(lambda: waiting(house) > 0)
     (request,) = ticks.tick()
     (summary,) = client("dynamodb").list_exports(TableArn=house.exports.table_arn(house.table))[
@@ -161,7 +161,7 @@ def test_a_new_export_of_a_day_is_a_new_attempt(house: House, ticks: Ticks) -> N
     send(house, s3_event(house))
     (first,) = ticks.tick()
     ticks.start(first, dg.DagsterRunStatus.FAILURE)
-    key = f"exports/events/snapshot_date={DAY}/AWSDynamoDB/01700000000001-ffffffff/manifest-summary.json"
+    key = f"exports/visits/snapshot_date={DAY}/AWSDynamoDB/01700000000001-ffffffff/manifest-summary.json"
     send(house, s3_event(house, key=key), s3_event(house))
     (second,) = ticks.tick()
     assert (first.run_key, second.run_key) == (f"{DAY}:1", f"{DAY}:2")
@@ -170,7 +170,7 @@ def test_a_new_export_of_a_day_is_a_new_attempt(house: House, ticks: Ticks) -> N
 def test_a_run_that_a_person_started_is_not_doubled(house: House, ticks: Ticks) -> None:
     """A backfill's run exports, types and audits; its export's event must start nothing else."""
     everything = frozenset(
-        dg.AssetKey(["snapshot", noun]) for noun in ("events_export", "events_raw", "events")
+        dg.AssetKey(["snapshot", noun]) for noun in ("visits_export", "visits_raw", "visits")
     )
     house.instance.add_run(
         dg.DagsterRun(
@@ -188,7 +188,7 @@ def test_a_run_that_a_person_started_is_not_doubled(house: House, ticks: Ticks) 
 def test_a_run_that_only_exports_is_followed_by_the_audit(house: House, ticks: Ticks) -> None:
     for name, selection in (
         (NIGHTLY_EXPORTS, None),
-        ("__ASSET_JOB", frozenset({dg.AssetKey(["snapshot", "events_export"])})),
+        ("__ASSET_JOB", frozenset({dg.AssetKey(["snapshot", "visits_export"])})),
     ):
         tags = {"dagster/partition": DAY.isoformat()}
         house.instance.add_run(dg.DagsterRun(job_name=name, asset_selection=selection, tags=tags))
@@ -211,11 +211,11 @@ def test_what_cannot_be_understood_goes_to_the_dead_letters_with_its_reason(
         (
             "another key, expected exports/<table>/snapshot_date=YYYY-MM-DD/AWSDynamoDB/<export id>/"
             "manifest-summary.json"
-        ): s3_event(house, key="exports/events/manifest-summary.json"),
+        ): s3_event(house, key="exports/visits/manifest-summary.json"),
         "a table that is not governed, expected one of events": s3_event(house, noun="payroll"),
         "no such day, expected snapshot_date=YYYY-MM-DD": s3_event(
             house,
-            key="exports/events/snapshot_date=2026-02-30/AWSDynamoDB/01700000000000-0a1b2c3d/manifest-summary.json",
+            key="exports/visits/snapshot_date=2026-02-30/AWSDynamoDB/01700000000000-0a1b2c3d/manifest-summary.json",
         ),
         "a day that has not ended or is before the estate's start, expected one between": s3_event(
             house, tomorrow
@@ -238,7 +238,7 @@ def test_an_export_whose_event_never_came_is_asked_for(
 ) -> None:
     client("events").disable_rule(Name=house.names.rule)
     house.load([event("a")])
-    house.materialize("events_export", day=DAY)
+    house.materialize("visits_export", day=DAY)
     assert ticks.tick() == [], "it was asked for before its event had the time to come"
     monkeypatch.setenv("PRIVACY_ASSETS_EXPORT_POLL_SECONDS", "0.001")
     ticks.cursor = None  # lost: the started exports are read again
@@ -276,13 +276,13 @@ def test_a_failed_export_is_started_again_twice_at_most(
     client("events").disable_rule(Name=house.names.rule)
     monkeypatch.setenv("PRIVACY_ASSETS_EXPORT_POLL_SECONDS", "0.001")
     house.load([event("a")])
-    house.materialize("events_export", day=DAY)
+    house.materialize("visits_export", day=DAY)
     failing = Scripted(bucket=house.names.bucket, status="FAILED")
     (request,) = ticks.tick(dynamodb_exports=failing)
     assert request.job_name == NIGHTLY_EXPORTS
-    assert request.run_key == f"{DAY}:events_export:2"
+    assert request.run_key == f"{DAY}:visits_export:2"
     assert request.partition_key == DAY.isoformat()
-    assert request.asset_selection == [dg.AssetKey(["snapshot", "events_export"])]
+    assert request.asset_selection == [dg.AssetKey(["snapshot", "visits_export"])]
     assert ticks.tick(dynamodb_exports=failing) == []
 
 
@@ -292,7 +292,7 @@ def test_an_export_in_progress_is_asked_ever_less_often(
     client("events").disable_rule(Name=house.names.rule)
     monkeypatch.setenv("PRIVACY_ASSETS_EXPORT_POLL_SECONDS", "0.001")
     house.load([event("a")])
-    house.materialize("events_export", day=DAY)
+    house.materialize("visits_export", day=DAY)
     monkeypatch.setenv("PRIVACY_ASSETS_EXPORT_POLL_SECONDS", "3600")
     slow = Scripted(bucket=house.names.bucket, status="IN_PROGRESS")
     asked.clear()
@@ -308,7 +308,7 @@ def test_an_export_in_progress_is_asked_ever_less_often(
 
 
 def test_all_tables_of_a_day_are_waited_for(aws: str, unique: str, tmp_path: Path) -> None:
-    house = House.build(aws, unique, tmp_path, nouns=("events", "orders"))
+    house = House.build(aws, unique, tmp_path, nouns=("visits", "orders"))
     ticks = Ticks(house)
     send(house, s3_event(house))
     assert ticks.tick() == []

@@ -21,10 +21,10 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)  # type: ignore[arg-type, misc]
 
 
-EVERYTHING = ("events_export", "events_raw", "events")
+EVERYTHING = ("visits_export", "visits_raw", "visits")
 
 
-def metadata(result: dg.ExecuteInProcessResult, noun: str = "events") -> dict[str, Any]:
+def metadata(result: dg.ExecuteInProcessResult, noun: str = "visits") -> dict[str, Any]:
     (materialization,) = result.asset_materializations_for_node(f"snapshot__{noun}")
     return {name: value.value for name, value in materialization.metadata.items()}
 
@@ -35,11 +35,11 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
 
 def read(house: House, columns: str = "*", day: date | None = None) -> list[dict[str, Any]]:
     parameter = f"DATE '{day or yesterday()}'"
-    return house.rows(f"SELECT {columns} FROM events WHERE snapshot_date = ? ORDER BY log_id", parameter)
+    return house.rows(f"SELECT {columns} FROM visits WHERE snapshot_date = ? ORDER BY log_id", parameter)
 
 
 def location(house: House) -> str:
-    partition = house.glue.partition("events", [yesterday().isoformat()])
+    partition = house.glue.partition("visits", [yesterday().isoformat()])
     assert partition is not None
     return partition.location
 
@@ -89,19 +89,19 @@ def test_a_day_from_the_table_to_a_typed_snapshot(house: House) -> None:
         },
     ]
     said = metadata(result)
-    raw = metadata(result, "events_raw")
+    raw = metadata(result, "visits_raw")
     assert said["dagster/row_count"] == raw["items"] == 3
     assert said["export_id"] == raw["export_id"]
     assert said["dagster/uri"] == location(house)
     assert said["dagster/uri"].startswith(
-        f"s3://{house.names.bucket}/snapshots/events/snapshot_date={yesterday()}/{said['export_id']}/{result.run_id}"
+        f"s3://{house.names.bucket}/snapshots/visits/snapshot_date={yesterday()}/{said['export_id']}/{result.run_id}"
     )
     assert said["bytes_scanned"] > 0
     assert said["estimated_cost_usd"] > 0
     columns = {column.name: column for column in said["dagster/column_schema"].columns}
     assert columns["event_time"].type == "timestamp"
     assert columns["subject_id"].tags == {"personal_data/identifier": ""}
-    partition = house.glue.partition("events", [yesterday().isoformat()])
+    partition = house.glue.partition("visits", [yesterday().isoformat()])
     assert partition is not None
     assert partition.parameters["export_id"] == said["export_id"]
     assert partition.parameters["item_count"] == "3"
@@ -258,7 +258,7 @@ def test_what_a_snapshot_lost_is_kept_with_its_partition(house: House) -> None:
         [event("a", subject_age=wrong, **{"Age At Event": wrong}), event("b", subject_age=wrong, nick=wrong)]
     )
     house.materialize(*EVERYTHING)
-    partition = house.glue.partition("events", [yesterday().isoformat()])
+    partition = house.glue.partition("visits", [yesterday().isoformat()])
     assert partition is not None
     assert json.loads(partition.parameters["misfits"]) == {"age_at_event": 1, "subject_age": 2}
     assert json.loads(partition.parameters["undeclared"]) == {"nick": 1}
@@ -275,7 +275,7 @@ def test_again_is_a_new_place_and_the_same_rows(house: House) -> None:
     house.load([event("a"), event("b")])
     house.materialize(*EVERYTHING)
     first, rows = location(house), read(house)
-    house.materialize("events")
+    house.materialize("visits")
     assert location(house) != first
     assert read(house) == rows
     assert [item.key for item in house.lake.list(house.lake.key(first))], (
@@ -290,7 +290,7 @@ def test_what_earlier_attempts_left_is_removed_once_it_has_rested(
     house.materialize(*EVERYTHING)
     first = location(house)
     monkeypatch.setattr(assets, "_ORPHANS_REST", timedelta(seconds=-5))
-    said = metadata(house.materialize("events"))
+    said = metadata(house.materialize("visits"))
     assert said["orphans_removed"] > 0
     assert list(house.lake.list(house.lake.key(first))) == []
     assert len(read(house)) == 1
@@ -304,7 +304,7 @@ class DyingGlue(GlueResource):
     """Dies where the partition of the typed snapshot would be pointed."""
 
     def point(self, table: str, *arguments: Any, **named: Any) -> None:
-        if table == "events":
+        if table == "visits":
             raise Killed
         super().point(table, *arguments, **named)
 
@@ -314,9 +314,9 @@ def test_a_run_killed_before_the_partition_is_pointed_shows_the_old_day(house: H
     house.materialize(*EVERYTHING)
     before, rows = location(house), read(house)
     with pytest.raises(Killed):
-        house.materialize("events", glue=DyingGlue(database=house.names.database))
+        house.materialize("visits", glue=DyingGlue(database=house.names.database))
     assert (location(house), read(house)) == (before, rows)
-    house.materialize("events")
+    house.materialize("visits")
     assert location(house) != before
     assert read(house) == rows
 
@@ -326,7 +326,7 @@ def test_a_run_killed_between_any_two_steps_is_run_again(house: House) -> None:
     arns = []
     for nouns in (EVERYTHING[:1], EVERYTHING[:2], EVERYTHING):
         result = house.materialize(*nouns)
-        arns.append(metadata(result, "events_export")["export_arn"])
+        arns.append(metadata(result, "visits_export")["export_arn"])
     assert len(set(arns)) == 1
     assert len(read(house)) == 2
 
@@ -343,7 +343,7 @@ def test_a_snapshot_that_lost_a_row_is_not_shown(house: House) -> None:
     house.materialize(*EVERYTHING)
     before = location(house)
     lake = ForgetfulLake(bucket=house.names.bucket)
-    result = house.materialize("events", lake=lake, raise_on_error=False)
+    result = house.materialize("visits", lake=lake, raise_on_error=False)
     assert not result.success
     check = checks(result)["item_count"]
     assert (check.passed, check.metadata["rows"].value, check.metadata["items"].value) == (False, 1, 2)
@@ -352,14 +352,14 @@ def test_a_snapshot_that_lost_a_row_is_not_shown(house: House) -> None:
 
 def test_a_data_file_that_changed_on_the_way_stops_the_day(house: House) -> None:
     house.load([event("a"), event("b")])
-    said = metadata(house.materialize("events_export", "events_raw"), "events_raw")
+    said = metadata(house.materialize("visits_export", "visits_raw"), "visits_raw")
     (data, *_) = [item for item in house.lake.list(house.lake.key(said["dagster/uri"])) if item.size > 60]
     house.lake.write(data.key, b"tampered", "application/gzip")
     result = house.materialize(*EVERYTHING, raise_on_error=False)
     assert not result.success
     assert not checks(result)["data_files_intact"].passed
     assert list(checks(result)["data_files_intact"].metadata["wrong"].value) == [data.key]
-    assert "events" not in {
+    assert "visits" not in {
         step.step_key.removeprefix("snapshot__") for step in result.get_step_success_events()
     }
 
@@ -420,9 +420,9 @@ def test_no_personal_value_leaves_the_lake(house: House, capfd: pytest.CaptureFi
     wrong = table.model_copy(update={"keys": ("subject_id",)})
     house.estate = house.estate.model_copy(update={"tables": (wrong,)})
     broken = GlueResource(database="no_such_database")
-    assert not house.materialize("events", glue=broken, raise_on_error=False).success
+    assert not house.materialize("visits", glue=broken, raise_on_error=False).success
     lake = ForgetfulLake(bucket=house.names.bucket)
-    assert not house.materialize("events", lake=lake, raise_on_error=False).success
+    assert not house.materialize("visits", lake=lake, raise_on_error=False).success
     told = [capfd.readouterr().out, capfd.readouterr().err]
     for run in house.instance.get_runs():
         told += [repr(run), *(repr(entry) for entry in house.instance.all_logs(run.run_id))]

@@ -42,7 +42,7 @@ class Stores:
             erasure_table=f"erasures-{unique}",
             key_id=f"alias/archive-{unique}",
         )
-        table = {"name": "events", "table": f"events-{unique}", "keys": ["log_id"], "owner": "team:privacy"}
+        table = {"name": "visits", "table": f"visits-{unique}", "keys": ["log_id"], "owner": "team:privacy"}
         (folder / "estate.yaml").write_text(
             yaml.safe_dump({"tables": [{**table, "columns": {"log_id": {"type": "string"}}}]})
         )

@@ -30,7 +30,7 @@ def test_a_subject_leaves_the_archive_for_good(archive: Archive, tmp_path: Path)
     assert store.find(JANE).records == 2
     assert store.find(NOBODY).records == 0
     first = min(store.export(JANE), key=lambda record: str(record["item"]))
-    assert (first["table"], first["cause"]) == ("events", "user")
+    assert (first["table"], first["cause"]) == ("visits", "user")
     assert first["item"]["message"] == {"S": "hers"}
 
     done = store.erase(JANE, REQUEST)
@@ -44,7 +44,7 @@ def test_a_subject_leaves_the_archive_for_good(archive: Archive, tmp_path: Path)
     archive.flush()
     assert archive.drain().erased == 1
     assert store.find(JANE).records == 0
-    (erasure,) = archive.erasures.of({("events", "customer-4711")}).values()
+    (erasure,) = archive.erasures.of({("visits", "customer-4711")}).values()
     assert (erasure.request_id, erasure.completed is not None) == (REQUEST, True)
 
 
@@ -55,7 +55,7 @@ def test_the_erasure_is_noted_before_anything_goes(
     archive.put_and_delete(event("log-1", "customer-4711"), event("log-2", "customer-4711"))
     archive.flush()
     archive.drain()
-    store = Stores.of(archive.house, tmp_path).store("archive", subject="customer_id", tables=["events"])
+    store = Stores.of(archive.house, tmp_path).store("archive", subject="customer_id", tables=["visits"])
 
     class Killed(BaseException):
         pass
@@ -68,13 +68,13 @@ def test_the_erasure_is_noted_before_anything_goes(
         with pytest.raises(Killed):
             store.erase(JANE, REQUEST)
     restorer = Restorer(
-        table=archive.house.estate.by_name["events"],  # type: ignore[index]
+        table=archive.house.estate.by_name["visits"],  # type: ignore[index]
         store=archive.iceberg,
         source=archive.objects,
         target=TablesResource().table(archive.table),
         erasures=archive.erasures,
     )
-    report = restorer.run(Selection("events"), Options())  # type: ignore[arg-type]
+    report = restorer.run(Selection("visits"), Options())  # type: ignore[arg-type]
     assert dict(report.counts) == {"erased": 2}
     done = store.erase(JANE, REQUEST)
     assert done.before == 2

@@ -23,14 +23,14 @@ def test_a_night_without_the_subject_is_still_whole(aws: str, unique: str, tmp_p
     house.load(items)
     day = yesterday().isoformat()
 
-    assert house.materialize("events_export", "events_raw", "events").success
+    assert house.materialize("visits_export", "visits_raw", "visits").success
     kit = Stores.of(house, tmp_path)
     store = kit.store("snapshots", subject="customer_id")
     lake = kit.subjects.lake_bucket
     assert any(b"customer-4711" in text for text in decoded(kit, lake))
     assert store.find(WHO).records == 6
     whats = sorted({str(record["in"]) for record in store.export(WHO)})
-    assert whats == ["events export", "events snapshot"]
+    assert whats == ["visits export", "visits snapshot"]
 
     done = store.erase(WHO, REQUEST)
     assert (done.before, done.erased) == (6, 6)
@@ -41,18 +41,18 @@ def test_a_night_without_the_subject_is_still_whole(aws: str, unique: str, tmp_p
 
     # The export is what its manifests say, and the day can be typed from it again.
     (folder,) = {
-        item.key.partition("data/")[0] for item in house.lake.list("exports/events/") if "/data/" in item.key
+        item.key.partition("data/")[0] for item in house.lake.list("exports/visits/") if "/data/" in item.key
     }
     said = manifest.read_manifest(folder, house.lake.read)
     etags = {item.key: item.etag for item in house.lake.list(f"{folder}data/")}
     assert manifest.wrong_files(said.files, etags, house.lake.md5) == {}
     assert said.items == said.listed_items == 200
-    assert house.rows(f"SELECT count(*) AS n FROM events WHERE snapshot_date = DATE '{day}'") == [{"n": 200}]
-    assert house.materialize("events").success
-    assert house.materialize("events_raw", "events").success
+    assert house.rows(f"SELECT count(*) AS n FROM visits WHERE snapshot_date = DATE '{day}'") == [{"n": 200}]
+    assert house.materialize("visits").success
+    assert house.materialize("visits_raw", "visits").success
 
     # And the ledger tells of the night: the export once, whoever asked for it, each typing.
-    assert house.materialize("events_export").success
+    assert house.materialize("visits_export").success
     told = [entry.event for entry in open_log(house.ledger).entries(f"snapshot-{day}")]
     assert [each.kind for each in told] == ["export.started", *["snapshot.typed"] * 3]
     assert [each.counts.get("items") for each in told] == [None, 203, 200, 200]
