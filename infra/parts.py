@@ -459,7 +459,7 @@ def _archive_restore(may: May) -> list[Statement]:
         Statement("Archived", ["s3:GetObjectVersion"], [f"{archive}/*"]),
         Statement("ListArchive", ["s3:ListBucket"], [archive]),
         *may.key("ArchiveKey", names.key, "kms:Decrypt"),
-        *may.table("Erasures", names.erasures, "BatchGetItem"),
+        *may.table("Erasures", names.erasures, "BatchGetItem", "GetItem"),
         Statement(
             "PutBack",
             [
@@ -508,7 +508,8 @@ def _dsar_request(may: May) -> list[Statement]:
         *may.dsar_jobs(),
         *may.ledger(),
         *may.iceberg(),
-        *may.delete_lake("iceberg/", versions=True),
+        *_snapshots(may),
+        *_archived(may),
         Statement(
             "Answers",
             ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:PutObject"],
@@ -531,6 +532,39 @@ def _dsar_request(may: May) -> list[Statement]:
         ),
         Statement("SubjectIndexes", ["dynamodb:Query"], [f"{table}/index/*" for table in tables]),
         *may.tell(settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
+    ]
+
+
+def _snapshots(may: May) -> list[Statement]:
+    """Exports, snapshots and results of audits: files are written again without the person's rows."""
+    rewritten = ("audits/", "exports/", "snapshots/")
+    database = may.declared.names.database
+    return [
+        *may.write_lake(*rewritten),
+        *may.delete_lake("iceberg/", *rewritten, versions=True),
+        Statement(
+            "LakeVersions",
+            ["s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+            [f"{may.lake}/{prefix}*" for prefix in ("iceberg/", *rewritten)],
+        ),
+        Statement(
+            "MovePartitions",
+            ["glue:GetPartitions", "glue:UpdatePartition"],
+            [
+                may.arn("glue", "catalog"),
+                may.arn("glue", f"database/{database}"),
+                may.arn("glue", f"table/{database}/*"),
+            ],
+        ),
+    ]
+
+
+def _archived(may: May) -> list[Statement]:
+    """Every version of what was deleted and is kept."""
+    bucket = f"arn:aws:s3:::{may.archive_names.bucket}"
+    return [
+        Statement("Archived", ["s3:DeleteObjectVersion", "s3:GetObjectVersion"], [f"{bucket}/*"]),
+        Statement("ListArchived", ["s3:ListBucketVersions"], [bucket]),
     ]
 
 

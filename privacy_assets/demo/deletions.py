@@ -45,14 +45,11 @@ def accident(
     ``alive`` raises when a process that is needed has ended. Raises UserError when the archive doesn't get
     them in time.
     """
-    from privacy_assets.definitions import default_resources
+    from privacy_assets.definitions import ready
 
-    # Names that the environment gives are read as a run reads them.
-    given = default_resources()
-    needed = ("tables", "iceberg", "archive", "erasures")
-    resources = {name: given[name].process_config_and_initialize() for name in needed}
+    resources = ready(("tables", "iceberg", "archive", "erasures"))
     table = next(each for each in governed_estate().tables if each.table == name)
-    items = resources["tables"].table(name)
+    items = resources.tables.table(name)
     tell("deleting records by mistake")
     before = items.first(RECORDS)
     keys = tuple({key: item[key] for key in table.keys} for item in before)
@@ -60,15 +57,15 @@ def accident(
         items.delete(key)
     selection = Selection(table.name, keys=keys)
     tell("waiting for the archive: stream, pipe, queue, run")
-    archived = _await(resources["iceberg"], selection, len(keys), alive)
+    archived = _await(resources.iceberg, selection, len(keys), alive)
     done(f"{len(keys)} records deleted by mistake, {archived} in the archive")
     tell("restoring them")
     restorer = Restorer(
         table=table,
-        store=resources["iceberg"],
-        source=resources["archive"],
+        store=resources.iceberg,
+        source=resources.archive,
         target=items,
-        erasures=resources["erasures"],
+        erasures=resources.erasures,
     )
     report = restorer.run(selection, Options())
     restored = report.counts["restored"]

@@ -21,7 +21,11 @@ from privacy_assets.api.rotation_job import ROTATE_SECRETS
 from privacy_assets.api.server import services
 from privacy_assets.archive.names import ARCHIVE_DELETIONS, ARCHIVE_RESTORE
 from privacy_assets.audit.definition import load_audits
-from privacy_assets.definitions import build
+from privacy_assets.definitions import build, ready
+from privacy_assets.dsar import composition
+from privacy_assets.dsar.names import DSAR_APPROVAL, DSAR_REQUEST
+from privacy_assets.dsar.names import PARTITIONS as REQUEST_PARTITIONS
+from privacy_assets.dsar.states import FINAL, State
 from privacy_assets.estate import Estate
 from privacy_assets.governed import governed_estate, path_of
 from privacy_assets.ingest.names import INGEST_EVENTS
@@ -29,7 +33,7 @@ from privacy_assets.jobs import DAILY_AUDIT, EXPORTS_TAG, NIGHTLY_EXPORTS
 from privacy_assets.ledger.assets import JOB as LEDGER_CHECKPOINT
 from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan.assets import SCAN_JOB
-from resources import settings
+from resources import erasures, settings
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
 from resources.erasures import ErasuresResource
@@ -39,13 +43,16 @@ from tests.house import client, days_ago, yesterday
 
 NOBODY = "nobody"
 """The key of the test itself: what a person or another system does."""
+SUBJECT = "subject-1"
+"""A person who is in the table."""
 ENGINES = "local"
 """The key of local AWS itself, whose crawler and exports call its front door."""
 
 
 @contextmanager
 def at_work(part: str) -> Iterator[None]:
-    """AWS is called in the name of ``part``."""
+    """AWS is called in the name of ``part``, whose process has looked nothing up yet."""
+    erasures._keys.clear()
     before = os.environ["AWS_ACCESS_KEY_ID"]
     os.environ["AWS_ACCESS_KEY_ID"] = part
     try:
@@ -64,6 +71,7 @@ class Flows:
         self.definitions = build(self.estate, load_audits(path_of(settings.AUDITS)))
         self.instance = dg.DagsterInstance.ephemeral()
         self.cursors: dict[str, str | None] = {}
+        self.asked: list[str] = []
 
     # --- the parts
 
@@ -81,6 +89,8 @@ class Flows:
             result = sensor.evaluate_tick(context)
         self.cursors[name] = result.cursor
         for request in result.dynamic_partitions_requests or []:
+            if not isinstance(request, dg.AddDynamicPartitionsRequest):
+                continue  # retired requests
             self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
         return list(result.run_requests or [])
 
@@ -97,8 +107,8 @@ class Flows:
     def night(self) -> None:
         """Exports, the event, the audits; somebody was erased before."""
         table = self.estate.tables[0]
-        erasures = ErasuresResource(table=settings.ERASURE_TABLE.value(), key_id=settings.ARCHIVE_KEY.value())
-        erasures.complete(table.name, "gone", "request-1")
+        erased = ErasuresResource(table=settings.ERASURE_TABLE.value(), key_id=settings.ARCHIVE_KEY.value())
+        erased.complete(table.name, "gone", "request-1")
         lines = [
             json.dumps(
                 {
@@ -124,7 +134,7 @@ class Flows:
         dynamodb = client("dynamodb")
         for number in range(3):
             dynamodb.put_item(
-                TableName=table.table, Item={"log_id": {"S": f"gone-{number}"}, "subject_id": {"S": "s"}}
+                TableName=table.table, Item={"log_id": {"S": f"gone-{number}"}, "subject_id": {"S": SUBJECT}}
             )
             dynamodb.delete_item(TableName=table.table, Key={"log_id": {"S": f"gone-{number}"}})
         self.local("pipes/flush", "")
@@ -208,7 +218,44 @@ class Flows:
             assert http.get(where + path).status_code == 200
         decision = {"decision": "reject", "decided_by": "officer", "reason": "not our customer"}
         assert http.post(f"{where}/approval", json=decision).status_code == 200
+        for action in ("export", "delete"):
+            wish = {
+                "user_id": SUBJECT,
+                "action": action,
+                "channel": "web",
+                "identity": {"verified": True, "method": "login"},
+            }
+            request = http.post("/dsar", json=wish)
+            assert request.status_code == 200, request.text
+            self.asked.append(request.json()["jobId"])
         assert http.get("/readyz").status_code == 200
+
+    def subjects(self) -> None:
+        """What a person asked for by the API is done, and somebody approves what needs it."""
+        register = composition.register(ready(composition.RESOURCES))
+        self.instance.add_dynamic_partitions(REQUEST_PARTITIONS, self.asked)  # as the daemon does
+        self.approve(self.asked[0])  # which waits for no approval, and stays as it is
+        url = client("sqs").get_queue_url(QueueName=settings.DSAR_QUEUE.value())["QueueUrl"]
+        client("sqs").send_message(QueueUrl=url, MessageBody="no request")
+        ended: set[str] = set()
+        for _ in range(8):
+            for request in self.tick("dsar_requests"):
+                self.run(DSAR_REQUEST, request.partition_key, tags=dict(request.tags))
+            self.tick("dsar_jobs")
+            for job_id in self.asked:
+                job = register.get(job_id)
+                if job["state"] == State.BLOCKED and job.get("reason") == "approval":
+                    self.approve(job_id)
+                if State(job["state"]) in FINAL:
+                    ended.add(job_id)
+            if ended == {*self.asked}:
+                return
+        raise AssertionError([register.get(job_id) for job_id in self.asked])
+
+    def approve(self, job_id: str) -> None:
+        """In the asset graph, by a person. The run fails for a request that waits for none."""
+        config = {"ops": {"dsar__approval": {"config": {"decided_by": "officer"}}}}
+        self.run(DSAR_APPROVAL, job_id, run_config=config, raise_on_error=False)
 
     def every_sensor(self) -> None:
         """All sensors tick, whether they have anything to do or not."""
@@ -223,6 +270,7 @@ class Flows:
         self.api()
         self.events()
         self.rotation()
+        self.subjects()
         self.checkpoint()
         self.every_sensor()
 

@@ -9,30 +9,34 @@ _AGAIN = (
     "a record that a pipe could not pass on is read from the stream again: tests/archive/test_archiving.py"
 )
 
-_REQUESTS = "requests of subjects have stores and tests of their own (tests/dsar), which these flows lack"
+_REQUESTS = "what requests that fail, wait, are late or ask for nothing need: tests/dsar"
+_FIRST = "the key of pseudonyms is made by whoever needs it first: here by who was erased before"
+_APPROVAL = "no request of this estate waits for an approval: tests/dsar/test_requests_run.py"
 
 _LEDGER = "which of the ledger's calls a part makes depends on what is in the log: tests/ledger"
-_PSEUDONYM = "pseudonyms' key is fetched once a process: here by the run that archives, which is first"
 
 UNUSED = {
     "* WriteCatalog glue:*": "a table is made by whoever writes first, and changed by each commit",
-    "run-* Ledger dynamodb:*": _LEDGER,
-    "run-* *Evidence s3:*": _LEDGER,
-    "run-* Sign kms:*": _LEDGER,
-    "run Ledger dynamodb:*": _LEDGER,
-    "run *Evidence s3:*": _LEDGER,
-    "run Sign kms:*": _LEDGER,
     "* DeleteFromLake s3:DeleteObjectVersion": "files that only old snapshots name, once they are old",
     "* ListVersions s3:ListBucketVersions": "as above",
-    "run-dsar-* *": _REQUESTS,
-    "code ListenToRequests sqs:*": _REQUESTS,
-    "code RefuseRequests sqs:*": _REQUESTS,
     "code Requests dynamodb:*": _REQUESTS,
-    "code OpenRequests dynamodb:*": _REQUESTS,
     "code RequestKey kms:*": _REQUESTS,
     "code *Ledger dynamodb:*": _REQUESTS,
     "code *Evidence s3:*": _REQUESTS,
     "code Sign kms:*": _REQUESTS,
+    "run-dsar-approval *": _APPROVAL,
+    "run-dsar-request Requests dynamodb:*": _REQUESTS,
+    "run-dsar-request *Answers s3:*": _REQUESTS,
+    "run-dsar-request Subject* dynamodb:*": "a table is searched by its keys, an index, or as a whole",
+    "* Ledger dynamodb:GetItem": _LEDGER,
+    "* Ledger dynamodb:Query": _LEDGER,
+    "* Evidence s3:GetObject": _LEDGER,
+    "* ListEvidence s3:ListBucket": _LEDGER,
+    "* Sign kms:GetPublicKey": _LEDGER,
+    "run-ledger-checkpoint Ledger dynamodb:PutItem": _LEDGER,
+    "run-ledger-checkpoint Sign kms:Sign": _LEDGER,
+    "* Erasures dynamodb:PutItem": _FIRST,
+    "* ErasureKey kms:GenerateDataKey": _FIRST,
     "* rds-db:connect": "signed by the process itself: no call of AWS; the database asks IAM",
     "* Launcher ecs:DescribeTaskDefinition": _LAUNCHER,
     "* StartTasks ecs:RunTask": _LAUNCHER,
@@ -46,11 +50,6 @@ UNUSED = {
     "* ReadLogs s3:GetObject": _LOGS,
     "* ListLogs s3:ListBucket": _LOGS,
     "run-rotate-secrets Rotate secretsmanager:CreateSecret": "a document or secret that somebody deleted",
-    "api Ledger dynamodb:*": _LEDGER,
-    "api *Evidence s3:*": _LEDGER,
-    "api Sign kms:*": _LEDGER,
-    "api Erasures *": _PSEUDONYM,
-    "api ErasureKey *": _PSEUDONYM,
     "api *Answers s3:*": "answers of requests that went on or were refused: tests/api/test_dsar.py",
     "api RequestKey kms:Decrypt": "as above: S3 decrypts an answer with the caller's rights",
     "api State dynamodb:DeleteItem": "a claim of an Idempotency-Key is given up when its work failed",
