@@ -146,7 +146,7 @@ def _restore(
         target=tables.table(target_name(estate, table, config.to_table, overwrite=config.overwrite)),
         erasures=erasures,
     )
-    run_id = context.run.root_run_id or context.run_id
+    run_id = context.run.root_run_id or context.run.run_id
     lines: list[str] = []
 
     def tell(outcome: Outcome) -> None:

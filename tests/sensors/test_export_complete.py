@@ -212,7 +212,7 @@ def test_what_cannot_be_understood_goes_to_the_dead_letters_with_its_reason(
             "another key, expected exports/<table>/snapshot_date=YYYY-MM-DD/AWSDynamoDB/<export id>/"
             "manifest-summary.json"
         ): s3_event(house, key="exports/visits/manifest-summary.json"),
-        "a table that is not governed, expected one of events": s3_event(house, noun="payroll"),
+        "a table that is not governed, expected one of visits": s3_event(house, noun="payroll"),
         "no such day, expected snapshot_date=YYYY-MM-DD": s3_event(
             house,
             key="exports/visits/snapshot_date=2026-02-30/AWSDynamoDB/01700000000000-0a1b2c3d/manifest-summary.json",

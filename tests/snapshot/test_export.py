@@ -109,14 +109,14 @@ def test_raw_says_why_when_the_only_export_failed(house: House) -> None:
     failing = FailingOnce(bucket=house.names.bucket, failed=first["export_arn"])
     result = house.materialize("visits_raw", dynamodb_exports=failing, raise_on_error=False)
     assert failure(result) == (
-        f"{house.table}: the export FAILED (UNKNOWN: bucket gone); materialize snapshot/events_export first"
+        f"{house.table}: the export FAILED (UNKNOWN: bucket gone); materialize snapshot/visits_export first"
     )
 
 
 def test_raw_says_so_when_there_is_no_export(house: House) -> None:
     result = house.materialize("visits_raw", raise_on_error=False)
     assert failure(result) == (
-        f"{house.table}: there is no export of this day; materialize snapshot/events_export first"
+        f"{house.table}: there is no export of this day; materialize snapshot/visits_export first"
     )
 
 
