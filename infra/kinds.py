@@ -271,7 +271,7 @@ def key(
 
 
 def _key(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
-    return key(site, name, "Archive of deleted records", rotated=shape["rotated"])
+    return key(site, name, f"Data of {name.removeprefix('alias/')}", rotated=shape["rotated"])
 
 
 def _signing_key(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
