@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import FileScanTask, Table
 
+T = TypeVar("T")
 Value = str | int | bool | date | datetime
 Where = Mapping[str, Collection[Value]]
 """Which rows: for each column named, the values it may have. Nothing named: all rows."""
@@ -66,21 +67,16 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         Columns are never removed or retyped: rows written before stay readable. ``properties`` are Iceberg's,
         for a table that is new.
         """
-        from pyiceberg.exceptions import CommitFailedException
 
-        for attempt in range(1, _ATTEMPTS + 1):
+        def work() -> None:
             table = self._load(name) or self._create(
                 name, schema, partition_by, {**_PROPERTIES, **(properties or {})}
             )
-            if set(schema.names) <= {field.name for field in table.schema().fields}:
-                return
-            try:
+            if not set(schema.names) <= {field.name for field in table.schema().fields}:
                 with table.update_schema() as update:
                     update.union_by_name(schema)
-            except CommitFailedException:
-                if attempt == _ATTEMPTS:
-                    raise
-                _wait(attempt)
+
+        _committed(work)
 
     def replace(self, name: str, where: Where, batches: Callable[[], Iterable["pa.RecordBatch"]]) -> int:
         """Put the rows of ``batches()`` in the place of those that meet ``where``, in one commit.
@@ -90,20 +86,14 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         Memory is bounded by a chunk of 32 MiB, not by the rows. Answers the rows written. Raises
         NoSuchTableError, and CommitFailedException when other writers were faster twelve times.
         """
-        from pyiceberg.exceptions import CommitFailedException, ValidationException
 
-        for attempt in range(1, _ATTEMPTS + 1):
+        def work() -> "tuple[Table, int]":
             table = self._catalog().load_table((self.database, name))
-            try:
-                rows = _replace(table, _expression(where), batches())
-            except (CommitFailedException, ValidationException):
-                if attempt == _ATTEMPTS:
-                    raise
-                _wait(attempt)
-            else:
-                _expire(table)
-                return rows
-        raise AssertionError("unreachable")
+            return table, _replace(table, _expression(where), batches())
+
+        table, rows = _committed(work)
+        _expire(table)
+        return rows
 
     def add(
         self,
@@ -122,25 +112,18 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         writer was faster in between, it is looked again. Raises NoSuchTableError, and CommitFailedException
         when others were faster twelve times.
         """
-        from pyiceberg.exceptions import CommitFailedException
-
         condition = _same_partitions(rows, within)
         if span is not None:
             condition = _spanned(condition, span, rows)
-        for attempt in range(1, _ATTEMPTS + 1):
+
+        def work() -> "pa.Table":
             table = self._catalog().load_table((self.database, name))
             missing = _missing(table, condition, rows, identity, within)
-            if not missing.num_rows:
-                return missing
-            try:
+            if missing.num_rows:
                 table.append(missing)
-            except CommitFailedException:
-                if attempt == _ATTEMPTS:
-                    raise
-                _wait(attempt)
-            else:
-                return missing
-        raise AssertionError("unreachable")
+            return missing
+
+        return _committed(work)
 
     def batches(
         self,
@@ -206,20 +189,15 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         Killed anywhere, the next call completes it. A reader that began before may miss its files. Raises
         NoSuchTableError, and CommitFailedException when other writers were faster twelve times.
         """
-        from pyiceberg.exceptions import CommitFailedException, ValidationException
-
         condition = _within(where, between or {})
-        for attempt in range(1, _ATTEMPTS + 1):
+
+        def work() -> None:
             table = self._catalog().load_table((self.database, name))
-            try:
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("ignore", "Delete operation did not match any records")
-                    table.delete(condition)
-                break
-            except (CommitFailedException, ValidationException):
-                if attempt == _ATTEMPTS:
-                    raise
-                _wait(attempt)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Delete operation did not match any records")
+                table.delete(condition)
+
+        _committed(work)
         self.vacuum(name, timedelta(0))
 
     def vacuum(self, name: str, keep: timedelta, *, slack: timedelta = timedelta(0)) -> int:
@@ -229,9 +207,8 @@ class IcebergResource(dg.ConfigurableResource[Any]):
 
         Files first: killed in between, the next call finds the snapshots and what is left of their files.
         """
-        from pyiceberg.exceptions import CommitFailedException
 
-        for attempt in range(1, _ATTEMPTS + 1):
+        def work() -> int:
             table = self._catalog().load_table((self.database, name))
             self._settle(table)
             current = table.current_snapshot()
@@ -251,15 +228,10 @@ class IcebergResource(dg.ConfigurableResource[Any]):
             # A snapshot still names the files that it took out.
             doomed = _files(table, old, taken_out=True) - _files(table, rest, taken_out=False)
             _delete_versions(doomed)
-            try:
-                table.maintenance.expire_snapshots().by_ids(sorted(gone)).commit()
-            except CommitFailedException:
-                if attempt == _ATTEMPTS:
-                    raise
-                _wait(attempt)
-            else:
-                return len(doomed)
-        raise AssertionError("unreachable")
+            table.maintenance.expire_snapshots().by_ids(sorted(gone)).commit()
+            return len(doomed)
+
+        return _committed(work)
 
     def _settle(self, table: "Table") -> None:
         """Have the current snapshot name no file that it took out: a manifest keeps the least and greatest
@@ -304,22 +276,15 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         merge-on-read deletes hide. Answers which were; a file is held in memory at a time. Raises
         NoSuchTableError, and CommitFailedException when other writers were faster twelve times.
         """
-        from pyiceberg.exceptions import CommitFailedException, ValidationException
 
-        for attempt in range(1, _ATTEMPTS + 1):
+        def work() -> frozenset[str]:
             table = self._catalog().load_table((self.database, name))
             tasks = [task for task in table.scan().plan_files() if task.file.file_path in uris]
-            if not tasks:
-                break
-            try:
+            if tasks:
                 _rewrite(table, tasks)
-            except (CommitFailedException, ValidationException):
-                if attempt == _ATTEMPTS:
-                    raise
-                _wait(attempt)
-            else:
-                break
-        return frozenset(task.file.file_path for task in tasks)
+            return frozenset(task.file.file_path for task in tasks)
+
+        return _committed(work)
 
     def sequence(self, name: str) -> int:
         """The number of the table's last commit; 0 in format 1, which has none. Raises NoSuchTableError."""
@@ -429,8 +394,19 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         return catalog.load_table(identifier)
 
 
-def _wait(attempt: int) -> None:
-    time.sleep(random.uniform(0, min(0.1 * 2**attempt, 5.0)))  # noqa: S311  # no secret
+def _committed(work: Callable[[], T]) -> T:
+    """What ``work`` answers, which loads a table and commits to it; it is done again when others were faster.
+
+    Raises CommitFailedException when they were twelve times.
+    """
+    from pyiceberg.exceptions import CommitFailedException, ValidationException
+
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return work()
+        except (CommitFailedException, ValidationException):
+            time.sleep(random.uniform(0, min(0.1 * 2**attempt, 5.0)))  # noqa: S311  # no secret
+    return work()
 
 
 def _replace(

@@ -461,9 +461,8 @@ class Register:
                 "actor": actor,
                 "data": dict(words),
             }
-            self._trail.check(
-                job["job_id"], event
-            )  # before it is written: one that is refused stays for ever
+            # Before it is written: one that is refused then stays for ever.
+            self._trail.check(job["job_id"], event)
             job["outbox"].append(event)
 
     def _ask(self, job: Mapping[str, Any]) -> None:

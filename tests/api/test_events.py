@@ -10,7 +10,7 @@ import pytest
 
 from privacy_assets.ingest.messages import unpack
 from resources.queue_sender import QueueSender
-from resources.signed import CallFailed
+from resources.signed import Caller, CallFailed
 from tests.api.house import Api, running
 
 
@@ -232,8 +232,7 @@ def test_a_claim_that_is_just_given_up_is_409_and_no_other_body(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DynamoDB that says no more than that the condition failed; the item is gone when it is asked for."""
-    state = api.services.state
-    json_ = type(state.caller).json  # type: ignore[attr-defined]
+    json_ = Caller.json
 
     def gone(caller: Any, action: str, document: Any) -> Any:
         if action == "PutItem":
@@ -241,7 +240,7 @@ def test_a_claim_that_is_just_given_up_is_409_and_no_other_body(
         return json_(caller, action, document)
 
     http = api.http(**api.bearer(api.client()), **{"Idempotency-Key": "one"})
-    monkeypatch.setattr(type(state.caller), "json", gone)  # type: ignore[attr-defined]
+    monkeypatch.setattr(Caller, "json", gone)
     answer = http.post("/events", json=event())
     assert answer.status_code == 409, answer.text
     assert answer.headers["retry-after"] == "1"

@@ -15,7 +15,7 @@ from privacy_assets.scan.requests import parse_request
 from privacy_assets.scan.tables import FINDING_COLUMNS, FINDINGS, PARTITION_BY
 from resources.iceberg import IcebergResource
 from tests.api.house import Api, running
-from tests.position_deletes import delete_in_place
+from tests.row_deletes import delete_in_place
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 

@@ -1,43 +1,21 @@
 """Iceberg tables from which others delete on read: what is hidden is erased, or the store says why not."""
 
 import io
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyiceberg.manifest import (
-    DataFile,
-    DataFileContent,
-    FileFormat,
-    ManifestContent,
-    ManifestEntry,
-    ManifestWriterV2,
-    write_manifest_list,
-)
-from pyiceberg.table.snapshots import Operation, Snapshot, Summary
-from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
-from pyiceberg.typedef import Record
+from pyiceberg.table import Table
 
 from privacy_assets.dsar.stores.protocol import Erased, Retained, Store, StoreError
 from tests.dsar.stores.conftest import JANE, REQUEST, Stores, is_erased
+from tests.row_deletes import delete_by_value, delete_in_place
 
 MAIL = "jane.doe@example.com"
 SCHEMA = pa.schema([("email", pa.string()), ("note", pa.string())])
 HOLD = {"article": "GDPR Art. 17(3)(e)", "reason": "legal claims", "where": {"note": "hold"}}
-
-
-class Deletes(ManifestWriterV2):
-    """A manifest of delete files, which pyiceberg reads and does not write."""
-
-    def content(self) -> ManifestContent:
-        return ManifestContent.DELETES
-
-    @property
-    def _meta(self) -> dict[str, str]:
-        return {**super()._meta, "content": "deletes"}
 
 
 def table_of(kit: Stores, *files: Sequence[tuple[str, str]]) -> str:
@@ -45,72 +23,21 @@ def table_of(kit: Stores, *files: Sequence[tuple[str, str]]) -> str:
     iceberg = kit.subjects.iceberg()
     iceberg.ensure(name, SCHEMA, [])
     for rows in files:
-        loaded = iceberg.table(name)
-        assert loaded is not None
-        loaded.append(pa.Table.from_pylist([{"email": a, "note": b} for a, b in rows], schema=SCHEMA))
+        loaded(kit, name).append(
+            pa.Table.from_pylist([{"email": a, "note": b} for a, b in rows], schema=SCHEMA)
+        )
     return name
 
 
-def delete(kit: Stores, name: str, content: DataFileContent, rows: pa.Table, **fields: Any) -> None:
-    """Commit a delete file as another engine would."""
-    loaded: Any = kit.subjects.iceberg().table(name)
-    body = io.BytesIO()
-    pq.write_table(rows, body)
-    where = f"{loaded.location()}/data/delete-{uuid.uuid4()}.parquet"
-    bucket, _, key = where.removeprefix("s3://").partition("/")
-    kit.put(bucket, key, body.getvalue())
-    file = DataFile.from_args(
-        _table_format_version=2,
-        content=content,
-        file_path=where,
-        file_format=FileFormat.PARQUET,
-        partition=Record(),
-        record_count=rows.num_rows,
-        file_size_in_bytes=body.tell(),
-        **fields,
-    )
-    snapshot, parent = uuid.uuid4().int >> 66, loaded.current_snapshot()
-    number = loaded.metadata.last_sequence_number + 1
-    output = loaded.io.new_output(f"{loaded.location()}/metadata/{uuid.uuid4()}-m0.avro")
-    with Deletes(loaded.spec(), loaded.schema(), output, snapshot, "deflate") as writer:
-        writer.add(ManifestEntry.from_args(sequence_number=None, data_file=file))
-    path = f"{loaded.location()}/metadata/snap-{snapshot}-0-{uuid.uuid4()}.avro"
-    with write_manifest_list(
-        2, loaded.io.new_output(path), snapshot, parent.snapshot_id, number, "deflate"
-    ) as manifests:
-        manifests.add_manifests([*parent.manifests(loaded.io), writer.to_manifest_file()])
-    made = Snapshot(
-        snapshot_id=snapshot,
-        parent_snapshot_id=parent.snapshot_id,
-        sequence_number=number,
-        manifest_list=path,
-        summary=Summary(Operation.DELETE),
-        schema_id=loaded.schema().schema_id,
-    )
-    loaded.catalog.commit_table(
-        loaded,
-        (AssertRefSnapshotId(ref="main", snapshot_id=parent.snapshot_id),),
-        (
-            AddSnapshotUpdate(snapshot=made),
-            SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=snapshot),
-        ),
-    )
+def loaded(kit: Stores, name: str) -> Table:
+    found = kit.subjects.iceberg().table(name)
+    assert found is not None
+    return found
 
 
 def hide(kit: Stores, name: str, mail: str, note: str) -> None:
     """Delete a row by its position."""
-    loaded: Any = kit.subjects.iceberg().table(name)
-    for task in loaded.scan().plan_files():
-        bucket, _, key = task.file.file_path.removeprefix("s3://").partition("/")
-        rows = pq.read_table(io.BytesIO(kit.get(bucket, key))).to_pylist()
-        for position, row in enumerate(rows):
-            if (row["email"], row["note"]) == (mail, note):
-                where = pa.table(
-                    {"file_path": [task.file.file_path], "pos": pa.array([position], pa.int64())}
-                )
-                delete(kit, name, DataFileContent.POSITION_DELETES, where)
-                return
-    raise AssertionError(note)
+    assert delete_in_place(loaded(kit, name), lambda row: (row["email"], row["note"]) == (mail, note)) == 1
 
 
 def notes(kit: Stores, name: str) -> list[str]:
@@ -166,11 +93,7 @@ def test_what_is_hidden_beside_what_is_held_is_erased(kit: Stores, beside: str) 
 
 def test_a_table_with_deletes_by_equality_fails_and_says_so(kit: Stores) -> None:
     name = table_of(kit, [(MAIL, "deleted by its value"), ("max@example.com", "his")], [(MAIL, "seen")])
-    loaded: Any = kit.subjects.iceberg().table(name)
-    field = pa.field("email", pa.string(), metadata={"PARQUET:field_id": "1"})
-    rows = pa.table([pa.array([MAIL])], schema=pa.schema([field]))
-    number = loaded.schema().find_field("email").field_id
-    delete(kit, name, DataFileContent.EQUALITY_DELETES, rows, equality_ids=[number])
+    delete_by_value(loaded(kit, name), "email", MAIL)
     subject = store(kit, name)
     for ask in (
         lambda: subject.find(JANE),

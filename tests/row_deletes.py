@@ -1,12 +1,12 @@
-"""What Athena's DELETE does to an Iceberg table: merge-on-read, by the positions of rows in their files.
+"""What other engines do to an Iceberg table: merge-on-read deletes, as Athena's by the positions of rows.
 
-pyiceberg reads such deletes and writes none, so the manifest is written here as the specification has it.
+pyiceberg reads deletes by position and writes none, so manifests are written here as specified.
 https://iceberg.apache.org/spec/#position-delete-files
 https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg-delete.html
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from pyiceberg.manifest import (
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
+from pyiceberg.typedef import Record
 
 _COLUMNS = pa.schema(
     [
@@ -46,41 +47,61 @@ class _Deletes(ManifestWriterV2):
 
 def delete_in_place(table: Table, doomed: Callable[[Mapping[str, Any]], bool]) -> int:
     """Delete the rows that are ``doomed``, and no file; answers how many."""
-    snapshot_id, folder, deleted = table.metadata.new_snapshot_id(), f"{table.location()}/data", 0
-    manifest = table.io.new_output(f"{table.location()}/metadata/{uuid.uuid4()}-m0.avro")
-    with _Deletes(table.spec(), table.schema(), manifest, snapshot_id, "deflate") as writer:
-        for task in table.scan().plan_files():
-            with table.io.new_input(task.file.file_path).open() as source:
-                rows = pq.read_table(source).to_pylist()  # type: ignore[arg-type]
-            places = [place for place, row in enumerate(rows) if doomed(row)]
-            if places:
-                path = f"{folder}/{uuid.uuid4()}-deletes.parquet"
-                writer.add_entry(_entry(table, task.file, path, places, snapshot_id))
-                deleted += len(places)
-    _commit(table, snapshot_id, writer.to_manifest_file())
-    return deleted
+    found: list[DataFile] = []
+    for task in table.scan().plan_files():
+        with table.io.new_input(task.file.file_path).open() as source:
+            rows = pq.read_table(source).to_pylist()  # type: ignore[arg-type]
+        places = [place for place, row in enumerate(rows) if doomed(row)]
+        if places:
+            where = pa.table(
+                {"file_path": [task.file.file_path] * len(places), "pos": places}, schema=_COLUMNS
+            )
+            found.append(_file(table, DataFileContent.POSITION_DELETES, where, partition=task.file.partition))
+    _commit_deletes(table, found)
+    return sum(file.record_count for file in found)
 
 
-def _entry(table: Table, data: DataFile, path: str, places: list[int], snapshot_id: int) -> ManifestEntry:
-    rows = pa.table({"file_path": [data.file_path] * len(places), "pos": places}, schema=_COLUMNS)
+def delete_by_value(table: Table, column: str, value: str) -> None:
+    """Delete the rows that have ``value``, by a file of values as Flink does. The table has no partitions."""
+    number = table.schema().find_field(column).field_id
+    field = pa.field(column, pa.string(), metadata={"PARQUET:field_id": str(number)})
+    values = pa.table([pa.array([value])], schema=pa.schema([field]))
+    file = _file(table, DataFileContent.EQUALITY_DELETES, values, partition=Record(), equality_ids=[number])
+    _commit_deletes(table, [file])
+
+
+def _file(table: Table, content: DataFileContent, rows: pa.Table, **fields: Any) -> DataFile:
+    path = f"{table.location()}/data/{uuid.uuid4()}-deletes.parquet"
     with table.io.new_output(path).create() as out:
         pq.write_table(rows, out)
     file = DataFile.from_args(
-        content=DataFileContent.POSITION_DELETES,
+        content=content,
         file_path=path,
         file_format=FileFormat.PARQUET,
-        partition=data.partition,
-        record_count=len(places),
+        record_count=rows.num_rows,
         file_size_in_bytes=len(table.io.new_input(path)),
+        **fields,
     )
     file.spec_id = table.spec().spec_id
-    return ManifestEntry.from_args(
-        status=ManifestEntryStatus.ADDED,
-        snapshot_id=snapshot_id,
-        sequence_number=None,
-        file_sequence_number=None,
-        data_file=file,
-    )
+    return file
+
+
+def _commit_deletes(table: Table, files: Iterable[DataFile]) -> None:
+    """A snapshot of the table with these files of deletes beside what it has."""
+    snapshot_id = table.metadata.new_snapshot_id()
+    manifest = table.io.new_output(f"{table.location()}/metadata/{uuid.uuid4()}-m0.avro")
+    with _Deletes(table.spec(), table.schema(), manifest, snapshot_id, "deflate") as writer:
+        for file in files:
+            writer.add_entry(
+                ManifestEntry.from_args(
+                    status=ManifestEntryStatus.ADDED,
+                    snapshot_id=snapshot_id,
+                    sequence_number=None,
+                    file_sequence_number=None,
+                    data_file=file,
+                )
+            )
+    _commit(table, snapshot_id, writer.to_manifest_file())
 
 
 def _commit(table: Table, snapshot_id: int, manifest: Any) -> None:
