@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 FRESH_SECONDS = 30.0
 """How old a client's or a key's record may be: a revocation holds everywhere after this time."""
-COOL_DOWN_SECONDS = 5.0
+COOL_DOWN_SECONDS = 1.0
 """What was read this recently is not read again, whatever was not found in it; nor is what failed."""
 PATIENCE_SECONDS = 1.0
 """How long a reading may take before the last value serves in its place."""

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from privacy_assets.api import logs
-from privacy_assets.api.cached import Cached
+from privacy_assets.api.cached import COOL_DOWN_SECONDS, FRESH_SECONDS, PATIENCE_SECONDS, Cached
 from privacy_assets.api.clients import Registry, parse_registry
 from privacy_assets.api.limits import Counts, RateLimit
 from privacy_assets.api.problems import busy
@@ -109,8 +109,9 @@ class Options:
     requests_a_client: int = 12_000
     requests_an_address: int = 24_000
     in_flight: int = 256
-    fresh_seconds: float = 30.0
-    cool_down_seconds: float = 5.0
+    fresh_seconds: float = FRESH_SECONDS
+    cool_down_seconds: float = COOL_DOWN_SECONDS
+    patience_seconds: float = PATIENCE_SECONDS
     ready_seconds: float = 5.0
 
 
@@ -161,7 +162,10 @@ class Services:
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise Unreadable(type(error).__name__) from None  # its words may hold what was read
 
-        return Cached(loaded, self.options.fresh_seconds, self.options.cool_down_seconds)
+        options = self.options
+        return Cached(
+            loaded, options.fresh_seconds, options.cool_down_seconds, patience=options.patience_seconds
+        )
 
     @cached_property
     def client_limit(self) -> RateLimit:

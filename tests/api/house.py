@@ -27,6 +27,8 @@ from resources.provision_api import ApiNames, shapes
 from resources.queue_sender import QueueSender
 from resources.scan_jobs import ScanJobsResource
 
+PROMPT = Options(fresh_seconds=0.5, cool_down_seconds=0.0, patience_seconds=60.0, ready_seconds=0.5)
+"""What was made a moment ago is known at once, however fast or slow the machine is."""
 ALL_SCOPES = ("events:write", "scans:write", "scans:read", "dsar:write", "dsar:read", "dsar:approve")
 
 
@@ -106,7 +108,7 @@ def build(unique: str, options: Options | None = None, **services: Any) -> Api:
         "buckets": lambda: {f"data-{unique}": "", f"other-{unique}": "logs/"},
         "findings": TablePages(IcebergResource(database=f"db_{unique}", bucket=f"lake-{unique}"), FINDINGS),
         "snapshot_gone": SnapshotGone,
-        "options": options or Options(fresh_seconds=0.5, cool_down_seconds=0.05, ready_seconds=0.5),
+        "options": options or PROMPT,
         "troubles": clients.troubles(),
         **services,
     }

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 
 import boto3
@@ -15,7 +16,7 @@ from privacy_assets.api.limits import RateLimit
 from privacy_assets.api.middleware import HEADERS
 from privacy_assets.api.services import Options
 from resources.api_state import ApiState
-from tests.api.house import Api, running
+from tests.api.house import PROMPT, Api, running
 from tests.api.test_events import event
 
 
@@ -166,7 +167,7 @@ def test_the_documentation_fetches_nothing_from_elsewhere(api: Api) -> None:
 
 
 def test_a_client_that_asks_too_often_waits_and_others_do_not(aws: str, unique: str) -> None:
-    options = Options(requests_a_client=10, fresh_seconds=0.5, cool_down_seconds=0.05)
+    options = replace(PROMPT, requests_a_client=10)
     with running(unique, options) as api:
         http = api.http(**api.bearer(api.client("eager")))  # the token was the first of the ten
         answers = [http.get("/results") for _ in range(10 * 2 + 1)]
@@ -180,7 +181,7 @@ def test_a_client_that_asks_too_often_waits_and_others_do_not(aws: str, unique: 
 
 
 def test_addresses_are_limited_before_tokens_are_looked_at(aws: str, unique: str) -> None:
-    options = Options(requests_an_address=5, fresh_seconds=0.5, cool_down_seconds=0.05)
+    options = replace(PROMPT, requests_an_address=5)
     with running(unique, options) as api:
         answers = [api.token({"client_id": "x", "client_secret": "y"}).status_code for _ in range(11)]
         assert set(answers) == {401, 429}
@@ -230,7 +231,7 @@ def anyio_backend() -> str:
 
 
 def test_too_many_at_once_is_503(aws: str, unique: str) -> None:
-    options = Options(in_flight=0, fresh_seconds=0.5, cool_down_seconds=0.05)
+    options = replace(PROMPT, in_flight=0)
     with running(unique, options) as api:
         answer = api.http().get("/results")
         assert answer.status_code == 503

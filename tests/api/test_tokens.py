@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Annotated, Any
@@ -39,7 +40,7 @@ from privacy_assets.api.tokens import (
 )
 from privacy_assets.governed import governed_estate
 from resources.api_secrets import ApiSecrets
-from tests.api.house import Api, build, running, served
+from tests.api.house import PROMPT, Api, build, running, served
 
 
 def door(_: Services) -> APIRouter:
@@ -609,7 +610,7 @@ def test_a_slow_secrets_manager_holds_nobody_up(
 ) -> None:
     monkeypatch.setattr(app_module, "_ROUTERS", (*app_module._ROUTERS, door))
     slow = Slow(ApiSecrets(f"api-{unique}"))
-    with running(unique, secrets=slow) as api:
+    with running(unique, replace(PROMPT, patience_seconds=0.5), secrets=slow) as api:
         credentials = api.client()
         headers = api.bearer(credentials)
         slow.answers.clear()
