@@ -1,15 +1,18 @@
 """``privacy-assets api`` serves the HTTP API; ``privacy-assets client`` keeps the programs that may call it.
 
 A client's secret is printed by ``client secret`` alone, for whoever asks for it by name.
+
+What these commands do is in the ledger. A client is made only while the ledger can be reached; a secret is
+rotated and a client revoked in any case, and what was done then waits until it can be logged.
 """
 
 import getpass
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +21,7 @@ from rich.table import Table
 from privacy_assets.errors import UserError
 
 if TYPE_CHECKING:
+    from privacy_assets.ledger import Event, Log
     from resources.api_secrets import ApiSecrets
 
 
@@ -77,6 +81,8 @@ def create(
 ) -> None:
     """Make a client. Its secret goes into Secrets Manager, for its program to read; it is not printed.
 
+    Nothing is made while the ledger, which will say who made it, can't be reached.
+
     Scopes:
 
     - `events:write`: send events
@@ -102,12 +108,13 @@ def create(
     from privacy_assets.api.rotation import create_client, ensure_keys
 
     with _secrets() as secrets:
-        made = create_client(secrets, client_id, scope, bucket, is_oidc=oidc)
-        ensure_keys(secrets)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"{client_id}: made; it may {', '.join(made.scopes)}")
-    if not oidc:
-        console.print(f"its secret: {secrets.name_of(client_id)} in Secrets Manager", style="dim")
+        _require_ledger()
+        made = create_client(secrets, client_id, scope, bucket, is_oidc=oidc, says=_says)
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"{client_id}: made; it may {', '.join(made.scopes)}")
+        if not oidc:
+            console.print(f"its secret: {secrets.name_of(client_id)} in Secrets Manager", style="dim")
+        _tell(secrets, key_made=ensure_keys(secrets))
 
 
 @client_app.command("list")
@@ -204,23 +211,21 @@ def rotate(
 
     console = Console(stderr=True, highlight=False)
     with _secrets() as secrets:
-        rotation = Rotation(secrets)
+        rotation = Rotation(secrets, says=_says)
         wanted = client_id or rotation.due()
         if not wanted:
             console.print("no client is due")
             return
         with console.status("every process of the API learns of the new secrets"):
             done = rotation.rotate(wanted)
-        if done:
-            _tell("secrets.rotated", done)
         for one in wanted:
             if one in done:
                 console.print(f"{one}: has a new secret")
             else:
                 console.print(f"{one}: two secrets are valid, no third was made", style="yellow")
-            if drop_old and revoke_old_secret(secrets, one):
-                _tell("secrets.dropped", [one])
+            if drop_old and revoke_old_secret(secrets, one, says=_says):
                 console.print(f"{one}: the secret before is not valid any more")
+        _tell(secrets)
     if client_id and len(done) < len(wanted) and not drop_old:
         raise typer.Exit(1)
 
@@ -239,26 +244,57 @@ def revoke(client_id: _Id) -> None:
     from privacy_assets.api.rotation import revoke_client
 
     with _secrets() as secrets:
-        revoke_client(secrets, client_id)
-    Console(stderr=True, highlight=False).print(f"{client_id}: revoked")
+        revoke_client(secrets, client_id, says=_says)
+        Console(stderr=True, highlight=False).print(f"{client_id}: revoked")
+        _tell(secrets)
 
 
-def _tell(kind: str, client_ids: Sequence[str]) -> None:
-    """Log what was done to clients' secrets; the actor is who is logged in, masked."""
-    from privacy_assets.ledger import Event, record
-    from privacy_assets.ledger_command import own_ledger
+def _says(kind: str, **fields: Any) -> "Event":
+    """An event of what is done here; the actor is who is logged in, masked."""
+    from privacy_assets.ledger import Event
     from privacy_assets.masking import mask
 
-    record(
-        own_ledger(),
-        Event(
-            kind,
-            f"command:{mask(getpass.getuser())}",
-            stream="api-secrets",
-            counts={"clients": len(client_ids)},
-            details={"clients": list(client_ids)},
-        ),
-    )
+    return Event(kind, f"command:{mask(getpass.getuser())}", **fields)
+
+
+def _require_ledger() -> None:
+    """Raises UserError when nothing could be logged now."""
+    with _ledger() as log:
+        log.open()
+
+
+def _tell(secrets: "ApiSecrets", *, key_made: bool = False) -> None:
+    """Log what waits for it. Ends with 1 when it goes on waiting."""
+    from privacy_assets.api.rotation import tell, tell_key
+
+    try:
+        with _ledger() as log:
+            tell(secrets, log)
+            if key_made:
+                tell_key(secrets, log, _says, made=True)
+    except UserError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"{error}; it is done, and logged by the next of these commands that can, or by the daily job",
+            style="yellow",
+            markup=False,
+        )
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _ledger() -> "Iterator[Log]":
+    """The estate's ledger. Raises UserError when it can't be reached."""
+    from privacy_assets.failures import explain
+    from privacy_assets.ledger import open_log
+    from privacy_assets.ledger.log import LedgerBusy, LedgerDamaged
+    from privacy_assets.ledger_command import own_ledger
+    from resources.clients import troubles
+
+    unlogged: tuple[type[Exception], ...] = (LedgerBusy, LedgerDamaged, *troubles())
+    try:
+        yield open_log(own_ledger())
+    except unlogged as error:
+        raise UserError(f"nothing can be logged in the ledger now: {explain(error)}") from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from privacy_assets.api.clients import SCOPES, parse_registry
-from privacy_assets.api.rotation import create_client, ensure_keys
+from privacy_assets.api.rotation import create_client, ensure_keys, tell, tell_key
 from privacy_assets.demo import requests
 from privacy_assets.demo.command import last_nights, mornings, provision_estate
 from privacy_assets.demo.days import Plan
@@ -18,6 +18,8 @@ from privacy_assets.demo.loading import load
 from privacy_assets.demo.samples import samples
 from privacy_assets.demo.scans import ask
 from privacy_assets.errors import Stopped
+from privacy_assets.ledger import open_log
+from privacy_assets.ledger_command import own_ledger
 from privacy_assets.machine.stack import HOST, Machine, machine, require_free
 from resources import settings
 from resources.api_secrets import ApiSecrets
@@ -87,10 +89,13 @@ def _fill(whole: Machine, plan: Plan | None, say: Callable[[str], None]) -> list
 def _make_client() -> None:
     """The API's keys and a first client, where they are not there from the last time."""
     secrets = ApiSecrets.from_settings()
-    ensure_keys(secrets)
+    made = ensure_keys(secrets)
     if CLIENT not in parse_registry(secrets.registry()).clients:
         secrets.delete_client_secret(CLIENT)  # a start that was broken off may have left it
         create_client(secrets, CLIENT, list(SCOPES), None)
+    log = open_log(own_ledger())
+    tell(secrets, log)
+    tell_key(secrets, log, made=made)
 
 
 def _api(port: int) -> list[str]:

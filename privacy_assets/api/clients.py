@@ -9,10 +9,13 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
+
+from privacy_assets.ledger.events import Event
 
 SCOPES: Mapping[str, str] = {
     "events:write": "send events",
@@ -27,6 +30,11 @@ LIVE = 2
 """How many secrets of a client are valid at once: the newest, and the one before it."""
 OLD_SECRET = "old-secret#"  # noqa: S105  # what it says
 """What uses of a client's older secret are counted under, before its id."""
+MOST_BYTES = 65_536
+"""What a secret of Secrets Manager holds."""
+_SECRET_BYTES = 116
+_SPARE_BYTES = 2_048
+"""For what is done while the ledger can't be reached; a revocation makes more room than it takes."""
 _DUMMY = "0" * 64
 
 
@@ -73,11 +81,19 @@ class Client:
         return replace(self, secrets=(Hashed(digest, now, now + valid), *older))
 
 
+class Untold(NamedTuple):
+    """An event of the ledger that says what was done to clients, and may not be there yet."""
+
+    id: str
+    leaf: str
+
+
 @dataclass(frozen=True)
 class Registry:
     """All clients, as one secret of Secrets Manager holds them: so one that is unknown is known to be."""
 
     clients: Mapping[str, Client] = field(default_factory=dict)
+    untold: tuple[Untold, ...] = ()
 
     def find(self, client_id: str) -> Client:
         """Raises RegistryError."""
@@ -86,13 +102,30 @@ class Registry:
         return self.clients[client_id]
 
     def put(self, client: Client) -> "Registry":
-        return Registry({**self.clients, client.id: client})
+        return replace(self, clients={**self.clients, client.id: client})
 
     def without(self, client_id: str) -> "Registry":
-        return Registry({name: one for name, one in self.clients.items() if name != client_id})
+        return replace(self, clients={name: one for name, one in self.clients.items() if name != client_id})
+
+    def telling(self, event: Event) -> "Registry":
+        """With an event that says what was changed."""
+        return replace(self, untold=(*self.untold, Untold(uuid.uuid4().hex, event.encode().decode())))
+
+    def told(self, ids: Collection[str]) -> "Registry":
+        """Without the events that the ledger has."""
+        return replace(self, untold=tuple(one for one in self.untold if one.id not in ids))
+
+    def require_room(self) -> None:
+        """Raises RegistryError where not every client could get its second secret, and the ledger be told."""
+        own = [one for one in self.clients.values() if not one.is_oidc]
+        rotated = sum(_SECRET_BYTES * (LIVE - len(one.secrets)) + len(one.id) + 3 for one in own)
+        if len(self.text().encode()) + rotated + _SPARE_BYTES > MOST_BYTES:
+            raise RegistryError(
+                f"{len(self.clients):,} clients: no room for so many, expected one to be revoked first"
+            )
 
     def text(self) -> str:
-        """The document; 64 KiB hold some 250 clients with two secrets each."""
+        """The document; 64 KiB hold some 190 clients with two secrets each."""
         return json.dumps(
             {
                 "version": 1,
@@ -107,6 +140,7 @@ class Registry:
                     }
                     for one in self.clients.values()
                 },
+                "untold": self.untold,
             },
             separators=(",", ":"),
         )
@@ -116,7 +150,8 @@ def parse_registry(text: str) -> Registry:
     """The registry in its document; an empty text holds no client."""
     if not text:
         return Registry()
-    found: dict[str, Any] = json.loads(text)["clients"]
+    document = json.loads(text)
+    found: dict[str, Any] = document["clients"]
     return Registry(
         {
             name: Client(
@@ -127,7 +162,8 @@ def parse_registry(text: str) -> Registry:
                 one["oidc"],
             )
             for name, one in found.items()
-        }
+        },
+        tuple(Untold(*one) for one in document.get("untold", ())),
     )
 
 

@@ -7,6 +7,10 @@ stays valid until the next rotation is due, so a program may fetch the new one a
 that was broken off goes on with the secrets that it had made.
 
 A signing key is known to every process for five minutes before the first token is signed with it.
+
+Who may call is in the ledger. The event that says what was done is put into the registry by the same write
+that does it, and waits there until the ledger has it (``tell``): so neither a process that dies in between
+nor a ledger that can't be reached leaves anything that is done and never told.
 """
 
 import json
@@ -14,10 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from privacy_assets.api import clients
-from privacy_assets.api.clients import Client, Hashed, RegistryError, parse_registry
+from privacy_assets.api.clients import Client, Hashed, Registry, RegistryError, parse_registry
 from privacy_assets.api.tokens import (
     LIFETIME,
     SigningKeys,
@@ -28,6 +32,7 @@ from privacy_assets.api.tokens import (
     utc_now,
     verify,
 )
+from privacy_assets.ledger.events import Event, decode
 
 DUE = timedelta(days=30)
 VALID = timedelta(days=90)
@@ -38,6 +43,11 @@ KEY_SPREAD = timedelta(minutes=5)
 KEY_OVERLAP = timedelta(hours=1)
 """Tokens live for 20 minutes; the rest is for a process that can't read the new key."""
 REGISTRY_SPREAD = timedelta(seconds=10)
+STREAM = "api-secrets"
+"""What the ledger has the events of clients, secrets and keys under."""
+
+Says = Callable[..., Event]
+"""Makes an event of a kind and fields; it knows who does it."""
 
 
 class Store(Protocol):
@@ -62,6 +72,17 @@ class Store(Protocol):
     def delete_client_secret(self, client_id: str) -> None: ...
 
 
+class Log(Protocol):
+    """The ledger, as far as it is needed here."""
+
+    def append(self, batch: Sequence[Event], once: str = "") -> list[int]: ...
+
+
+def by_product(kind: str, **fields: Any) -> Event:
+    """An event of what the product does by itself."""
+    return Event(kind, "privacy-assets", **fields)
+
+
 class RotationFailed(RuntimeError):  # noqa: N818  # what it is
     """A new secret or key does not hold. What was valid before still is; nothing was finished."""
 
@@ -75,6 +96,7 @@ class Rotation:
     sleep: Callable[[float], None] = time.sleep
     registry_spread: timedelta = REGISTRY_SPREAD
     key_spread: timedelta = KEY_SPREAD
+    says: Says = by_product
 
     def due(self) -> list[str]:
         """The clients whose newest secret is 30 days old, or whose last rotation was not finished."""
@@ -129,12 +151,16 @@ class Rotation:
         made = {client_id: self._pending(client_id) for client_id in client_ids}  # "": finished elsewhere
 
         def change(text: str) -> str:
-            registry, now = parse_registry(text), self.clock()
+            registry, now, new = parse_registry(text), self.clock(), []
             for client_id, secret in made.items():
                 if secret and client_id in registry.clients:  # it may be revoked meanwhile
-                    client = registry.find(client_id)
-                    registry = registry.put(client.with_secret(secret, now, VALID, OVERLAP))
-            return registry.text()
+                    before = registry.find(client_id)
+                    registry = registry.put(client := before.with_secret(secret, now, VALID, OVERLAP))
+                    new += [client_id] if client != before else []
+            if not new:
+                return text
+            counts, details = {"clients": len(new)}, {"clients": new}
+            return _telling(registry, self.says, "secrets.rotated", counts=counts, details=details).text()
 
         self.store.change_registry(change)
 
@@ -207,6 +233,7 @@ def create_client(
     *,
     is_oidc: bool = False,
     clock: Callable[[], datetime] = utc_now,
+    says: Says = by_product,
 ) -> Client:
     """A new client; its secret is in Secrets Manager before anybody can use it, and is not answered.
 
@@ -216,14 +243,20 @@ def create_client(
     clients.require_client(client_id, scopes, buckets)
     now = clock()
     secret = "" if is_oidc else clients.new_secret()
-    hashes = () if is_oidc else (Hashed(clients.hashed(client_id, secret), now, now + VALID),)
+    digest = clients.hashed(client_id, secret)
+    hashes = () if is_oidc else (Hashed(digest, now, now + VALID),)
     client = Client(client_id, tuple(scopes), None if buckets is None else tuple(buckets), hashes, is_oidc)
 
     def change(text: str) -> str:
         registry = parse_registry(text)
-        if client_id in registry.clients:
+        if (there := registry.clients.get(client_id)) is not None:
+            if any(one.hash == digest for one in there.secrets):
+                return text  # it is ours: the call that put it there was answered by an error
             raise RegistryError(f"{client_id}: there is such a client, expected a new name, or `rotate`")
-        return registry.put(client).text()
+        registry = registry.put(client)
+        registry.require_room()
+        details = {"client": client_id, "scopes": client.scopes, "buckets": client.buckets, "oidc": is_oidc}
+        return _telling(registry, says, "client.created", details=details).text()
 
     change(store.registry())
     if secret and not store.create_client_secret(client_id, _own(client_id, secret)):
@@ -240,7 +273,7 @@ def create_client(
     return client
 
 
-def revoke_client(store: Store, client_id: str) -> None:
+def revoke_client(store: Store, client_id: str, *, says: Says = by_product) -> None:
     """No secret and no token of the client is valid in half a minute's time.
 
     It is taken from the registry first: from then on it is no client, wherever this ends. What a revocation
@@ -251,13 +284,18 @@ def revoke_client(store: Store, client_id: str) -> None:
         registry = parse_registry(text)
         if not store.client_secret(client_id):
             registry.find(client_id)
-        return registry.without(client_id).text()
+        if client_id not in registry.clients:
+            return text
+        details = {"client": client_id}
+        return _telling(registry.without(client_id), says, "client.revoked", details=details).text()
 
     store.change_registry(change)
     store.delete_client_secret(client_id)
 
 
-def revoke_old_secret(store: Store, client_id: str, clock: Callable[[], datetime] = utc_now) -> bool:
+def revoke_old_secret(
+    store: Store, client_id: str, clock: Callable[[], datetime] = utc_now, *, says: Says = by_product
+) -> bool:
     """Only the newest secret stays valid; whether there was another. Raises RegistryError."""
     had = False
 
@@ -266,11 +304,35 @@ def revoke_old_secret(store: Store, client_id: str, clock: Callable[[], datetime
         registry, now = parse_registry(text), clock()
         client = registry.find(client_id)
         had = any(one.not_after > now for one in client.secrets[1:])
-        newest = Client(client.id, client.scopes, client.buckets, client.secrets[:1], client.is_oidc)
-        return registry.put(newest).text()
+        if not had:
+            return text
+        registry = registry.put(replace(client, secrets=client.secrets[:1]))
+        counts, details = {"clients": 1}, {"clients": [client_id]}
+        return _telling(registry, says, "secrets.dropped", counts=counts, details=details).text()
 
     store.change_registry(change)
     return had
+
+
+def tell(store: Store, log: Log) -> None:
+    """Bring what was done to clients, and waits in the registry, into the ledger, each event once."""
+    waiting = parse_registry(store.registry()).untold
+    for each in waiting:
+        log.append([decode(each.leaf.encode())], f"{STREAM}/{each.id}")
+    if waiting:
+        done = {each.id for each in waiting}
+        store.change_registry(lambda text: parse_registry(text).told(done).text())
+
+
+def tell_key(store: Store, log: Log, says: Says = by_product, *, made: bool) -> None:
+    """Have the id of the newest signing key in the ledger, once for each key."""
+    newest = parse_keys(store.signing_keys()).keys[0]
+    details = {"kid": newest.kid, "signs_from": newest.signs_from.isoformat(), "made_now": made}
+    log.append([says("signing_key.newest", stream=STREAM, details=details)], f"signing-key/{newest.kid}")
+
+
+def _telling(registry: Registry, says: Says, kind: str, **fields: Any) -> Registry:
+    return registry.telling(says(kind, stream=STREAM, **fields))
 
 
 def ensure_keys(store: Store, clock: Callable[[], datetime] = utc_now) -> bool:

@@ -1,15 +1,16 @@
 """The job that rotates the API's secrets and keys: Secrets Manager's four steps, a step each."""
 
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from privacy_assets.api.clients import OLD_SECRET, parse_registry
-from privacy_assets.api.rotation import Rotation
-from privacy_assets.api.tokens import OLD_KEY, parse_keys
+from privacy_assets.api.rotation import Rotation, tell, tell_key
+from privacy_assets.api.tokens import OLD_KEY
 from privacy_assets.estate import Estate
-from privacy_assets.ledger import record
-from privacy_assets.recording import event, name
+from privacy_assets.ledger import open_log
+from privacy_assets.recording import event
 from privacy_assets.tasks import task_tags
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
@@ -17,7 +18,6 @@ from resources.ledger import LedgerResource
 
 Secrets = dg.ResourceParam[ApiSecrets]
 State = dg.ResourceParam[ApiState]
-_STREAM = "api-secrets"
 ROTATE_SECRETS = "rotate_secrets"
 _RETRY = dg.RetryPolicy(max_retries=2, delay=15, backoff=dg.Backoff.EXPONENTIAL)
 
@@ -34,9 +34,9 @@ def rotation_job(estate: Estate) -> dg.JobDefinition:
         return due
 
     @dg.op(retry_policy=_RETRY, description="Their hashes beside the old ones: both are valid.")
-    def set_secret(due: list[str], api_secrets: Secrets) -> list[str]:
+    def set_secret(context: dg.OpExecutionContext, due: list[str], api_secrets: Secrets) -> list[str]:
         if due:
-            Rotation(api_secrets).set_secret(due)
+            Rotation(api_secrets, says=partial(event, context, estate)).set_secret(due)
         return due
 
     @dg.op(retry_policy=_RETRY, description="They hold, once every process of the API has read them.")
@@ -55,9 +55,7 @@ def rotation_job(estate: Estate) -> dg.JobDefinition:
         api_state: State,
         ledger: LedgerResource,
     ) -> None:
-        if due:  # before it is finished: one that is broken off here is due, and told of, again
-            words = {"stream": _STREAM, "counts": {"clients": len(due)}, "details": {"clients": due}}
-            record(ledger, event(context, estate, "secrets.rotated", **words), once=name(context, "secrets"))
+        tell(api_secrets, open_log(ledger))  # what commands have left untold, too
         Rotation(api_secrets).finish_secret(due)
         table = dg.MetadataValue.md(_markdown(api_secrets, api_state))
         context.add_output_metadata({"clients": len(due), "secrets": table})
@@ -67,10 +65,8 @@ def rotation_job(estate: Estate) -> dg.JobDefinition:
         context: dg.OpExecutionContext, api_secrets: Secrets, api_state: State, ledger: LedgerResource
     ) -> None:
         made = Rotation(api_secrets).rotate_keys()
-        newest = parse_keys(api_secrets.signing_keys()).keys[0]
-        details = {"kid": newest.kid, "signs_from": newest.signs_from.isoformat(), "made_now": made}
-        known = event(context, estate, "signing_key.newest", stream=_STREAM, details=details)
-        record(ledger, known, once=f"signing-key/{newest.kid}")  # also one that a broken run had made
+        # Also one that a broken run had made.
+        tell_key(api_secrets, open_log(ledger), partial(event, context, estate), made=made)
         context.add_output_metadata({"new_key": made, "uses_of_older_keys": api_state.used(OLD_KEY)})
 
     @dg.job(

@@ -21,6 +21,7 @@ from privacy_assets.api.clients import (
     RegistryError,
     check,
     hashed,
+    new_secret,
     parse_registry,
 )
 from privacy_assets.api.rotation import (
@@ -29,10 +30,12 @@ from privacy_assets.api.rotation import (
     OVERLAP,
     VALID,
     Rotation,
+    by_product,
     create_client,
     ensure_keys,
     revoke_client,
     revoke_old_secret,
+    tell,
 )  # fmt: skip
 from privacy_assets.api.rotation_job import rotation_job
 from privacy_assets.api.tokens import LIFETIME, OLD_KEY, TokenRefused, issue, named_issuer, parse_keys, verify
@@ -40,6 +43,7 @@ from privacy_assets.cli import run
 from privacy_assets.governed import governed_estate
 from privacy_assets.ledger import open_log
 from resources.api_secrets import ApiSecrets, SecretsFull
+from resources.ledger import LedgerResource
 from tests.api.house import Api
 from tests.api.test_events import event
 from tests.house import new_ledger
@@ -266,20 +270,178 @@ def test_a_key_is_known_before_it_signs_and_after_it_signed(house: House) -> Non
         house.rotation.rotate_keys(at_once=True)
 
 
-def test_who_rotates_by_hand_is_logged(
-    aws: str, api: Api, unique: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ledger = new_ledger(unique)
-    monkeypatch.setattr("privacy_assets.api_command._secrets", lambda: nullcontext(api.secrets))
-    monkeypatch.setattr("privacy_assets.ledger_command.own_ledger", lambda: ledger)
+class Interrupted(Exception):  # noqa: N818  # what it is
+    """What ends a command in the middle."""
+
+
+@dataclass
+class Desk:
+    """The commands, on an API and a ledger of the test's own."""
+
+    secrets: ApiSecrets
+    ledger: LedgerResource
+
+    def events(self) -> list[tuple[str, dict[str, Any]]]:
+        """Kind and details of what is in the ledger."""
+        entries = open_log(self.ledger).entries("api-secrets")
+        return [(each.event.kind, dict(each.event.details)) for each in entries]
+
+
+@pytest.fixture
+def desk(aws: str, unique: str, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk(ApiSecrets(f"api-{unique}"), new_ledger(unique))
+    monkeypatch.setattr("privacy_assets.api_command._secrets", lambda: nullcontext(made.secrets))
+    monkeypatch.setattr("privacy_assets.ledger_command.own_ledger", lambda: made.ledger)
     monkeypatch.setattr(Rotation, "spread", lambda _: None)
-    api.client("shop")
+    return made
+
+
+def made(
+    client_id: str, buckets: list[str] | None = None, *, oidc: bool = False
+) -> tuple[str, dict[str, Any]]:
+    details = {"client": client_id, "scopes": ["events:write"], "buckets": buckets, "oidc": oidc}
+    return "client.created", details
+
+
+def test_whoever_is_let_in_or_shut_out_is_in_the_ledger(desk: Desk) -> None:
+    create = ["client", "create", "--scope", "events:write"]
+    assert run([*create, "shop"]) == 0
+    kid = parse_keys(desk.secrets.signing_keys()).keys[0].kid
+    assert run([*create, "partner", "--oidc", "--bucket", "a", "--bucket", "b"]) == 0
+    assert run([*create, "shop"]) == 2
     assert run(["client", "rotate", "shop", "--drop-old"]) == 0
-    entries = open_log(ledger).entries("api-secrets")
-    assert [(each.event.kind, dict(each.event.details)) for each in entries] == [
+    secret = json.loads(desk.secrets.client_secret("shop"))["client_secret"]
+    assert run(["client", "revoke", "shop"]) == 0
+    assert run(["client", "revoke", "partner"]) == 0
+    assert run(["client", "revoke", "partner"]) == 2
+    (key,) = [details for kind, details in desk.events() if kind == "signing_key.newest"]
+    assert key["kid"] == kid
+    assert [each for each in desk.events() if each[0] != "signing_key.newest"] == [
+        made("shop"),
+        made("partner", ["a", "b"], oidc=True),
         ("secrets.rotated", {"clients": ["shop"]}),
         ("secrets.dropped", {"clients": ["shop"]}),
+        ("client.revoked", {"client": "shop"}),
+        ("client.revoked", {"client": "partner"}),
     ]
+    entries = open_log(desk.ledger).entries("api-secrets")
+    assert all(each.event.actor.startswith("command:") for each in entries)
+    told = b"".join(each.leaf for each in entries).decode()
+    assert secret not in told
+    assert hashed("shop", secret) not in told
+    assert parse_registry(desk.secrets.registry()) == Registry()
+
+
+def unreachable(desk: Desk) -> None:
+    desk.ledger = desk.ledger.model_copy(update={"table": "nowhere"})
+
+
+def test_without_the_ledger_nobody_is_let_in(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = desk.ledger
+    unreachable(desk)
+    assert run(["client", "create", "shop", "--scope", "events:write"]) == 2
+    assert "nothing can be logged in the ledger now" in capsys.readouterr().err
+    assert desk.secrets.registry() == ""
+    assert desk.secrets.client_secret("shop") == ""
+    desk.ledger = ledger
+    assert desk.events() == []
+
+
+def test_without_the_ledger_somebody_is_shut_out_and_it_is_told_later(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("shop", "desk", "other"):
+        assert run(["client", "create", name, "--scope", "events:write"]) == 0
+    before, ledger = desk.events(), desk.ledger
+    unreachable(desk)
+    assert run(["client", "revoke", "shop"]) == 1
+    assert "shop: revoked" in (said := capsys.readouterr().err)
+    assert "it is done, and logged by the next of these commands" in said
+    assert run(["client", "rotate", "desk", "--drop-old"]) == 1
+    assert "shop" not in parse_registry(desk.secrets.registry()).clients
+    desk.ledger = ledger
+    assert desk.events() == before
+    assert run(["client", "revoke", "other"]) == 0
+    assert desk.events() == [
+        *before,
+        ("client.revoked", {"client": "shop"}),
+        ("secrets.rotated", {"clients": ["desk"]}),
+        ("secrets.dropped", {"clients": ["desk"]}),
+        ("client.revoked", {"client": "other"}),
+    ]
+
+
+@pytest.mark.parametrize("dies_in", ["before", "after"])
+def test_killed_around_the_ledger_it_is_told_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, dies_in: str
+) -> None:
+    """What was done is told by whoever comes next, and what was told already not again."""
+    create_client(desk.secrets, "shop", ["events:write"], None)
+    log = open_log(desk.ledger)
+    if dies_in == "after":
+        with monkeypatch.context() as patch:
+            patch.setattr(Registry, "told", dies)
+            with pytest.raises(Interrupted):
+                tell(desk.secrets, log)
+        assert desk.events() == [made("shop")]
+    for _ in range(2):
+        tell(desk.secrets, log)
+    assert desk.events() == [made("shop")]
+
+
+def dies(*_: Any) -> None:
+    raise Interrupted
+
+
+def test_a_write_that_is_answered_by_an_error_has_made_its_client(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the call was lost, and the call that was sent again finds its work done."""
+    move, lost = ApiSecrets._move, [True]
+
+    def moves(secrets: ApiSecrets, what: str, *arguments: Any) -> None:
+        move(secrets, what, *arguments)
+        if what == "clients" and lost:
+            lost.pop()
+            move(secrets, what, *arguments)
+
+    monkeypatch.setattr(ApiSecrets, "_move", moves)
+    create_client(house.secrets, "lucky", ["events:write"], None, clock=house.clock)
+    assert not lost
+    assert house.is_valid(house.secret("lucky"), "lucky")
+
+
+def has_room(registry: Registry) -> bool:
+    try:
+        registry.require_room()
+    except RegistryError:
+        return False
+    return True
+
+
+def test_there_is_always_room_for_second_secrets_and_for_what_is_told(house: House) -> None:
+    """A registry that could be filled by `create` would stop rotation for everybody."""
+    registry = parse_registry(house.secrets.registry())
+    client = registry.find("shop")
+    while has_room(fuller := registry.put(replace(client, id=f"client-{len(registry.clients)}"))):
+        registry = fuller
+    house.secrets.change_registry(lambda _: registry.text())
+    everybody = sorted(registry.clients)
+    assert len(everybody) > 150
+
+    def change(text: str) -> str:
+        found = parse_registry(text)
+        for each in everybody:
+            found = found.put(found.find(each).with_secret(new_secret(), NOW, VALID, OVERLAP))
+        return found.telling(by_product("secrets.rotated", details={"clients": everybody})).text()
+
+    house.secrets.change_registry(change)
+    with pytest.raises(RegistryError, match="no room for so many"):
+        create_client(house.secrets, "one-more", ["events:write"], None)
+    assert house.secret("one-more") == ""
+    for each in everybody:  # while the ledger can't be reached all the time
+        revoke_client(house.secrets, each)
+    assert parse_registry(house.secrets.registry()).clients == {}
 
 
 def test_the_job_rotates_what_is_due(aws: str, api: Api, unique: str) -> None:
@@ -296,9 +458,15 @@ def test_the_job_rotates_what_is_due(aws: str, api: Api, unique: str) -> None:
     }
     for _ in range(2):  # the second time nothing is due
         assert rotation_job(governed_estate()).execute_in_process(resources=resources).success
-    told = {entry.event.kind: entry.event for entry in open_log(ledger).entries("api-secrets")}
-    assert len(open_log(ledger).entries("api-secrets")) == 2
+    entries = open_log(ledger).entries("api-secrets")
+    told = {entry.event.kind: entry.event for entry in entries}
+    assert sorted(entry.event.kind for entry in entries) == [
+        *["client.created"] * 2,  # which nobody had told yet
+        "secrets.rotated",
+        "signing_key.newest",
+    ]
     assert told["secrets.rotated"].details == {"clients": ["old"]}
+    assert told["secrets.rotated"].run_id
     assert told["signing_key.newest"].details["kid"]
     assert not any(each in repr(told) for each in api.credentials("old").values() if each != "old")
     assert api.credentials("young") == young
@@ -413,10 +581,6 @@ def test_of_two_who_make_a_client_at_once_one_does(house: House) -> None:
     for line in told[1:]:
         assert re.match("twin: (there is such a client|its secret is there and the client is not), ", line)
     assert house.is_valid(house.secret("twin"), "twin")
-
-
-class Interrupted(Exception):  # noqa: N818  # what it is
-    """What ends a command in the middle."""
 
 
 def test_a_creation_that_was_broken_off_is_told_and_revoked(
