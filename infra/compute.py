@@ -112,10 +112,17 @@ _HEALTH = {
 
 
 class ComputeStack(cdk.Stack):
-    """The services of one stage."""
+    """The services of one stage. Without ``services`` all is there and none of them runs."""
 
     def __init__(
-        self, scope: Construct, name: str, declared: Declared, image_tag: str, **rest: object
+        self,
+        scope: Construct,
+        name: str,
+        declared: Declared,
+        image_tag: str,
+        *,
+        services: bool = True,
+        **rest: object,
     ) -> None:
         super().__init__(scope, name, termination_protection=True, **rest)
         self.declared, self.stage = declared, declared.stage
@@ -136,7 +143,8 @@ class ComputeStack(cdk.Stack):
         self._task(RUN_FAMILY, RUN, [], DEFAULT.cpu, DEFAULT.memory, logs_of=RUN)
         self._database_task()
         namespace = discovery.PrivateDnsNamespace(self, "Namespace", name=NAMESPACE, vpc=self.vpc)
-        self.services = {part: self._service(part, namespace) for part in SERVICES}
+        for part in SERVICES:
+            self._service(part, namespace, tasks=(2 if part == "api" else 1) if services else 0)
         self._routes()
         self._firewall()
 
@@ -510,7 +518,7 @@ class ComputeStack(cdk.Stack):
 
     # --- services
 
-    def _service(self, part: str, namespace: discovery.PrivateDnsNamespace) -> ecs.CfnService:
+    def _service(self, part: str, namespace: discovery.PrivateDnsNamespace, *, tasks: int) -> None:
         cpu, memory = _SIZES[part]
         task = self._task(
             f"privacy-{part}",
@@ -544,7 +552,7 @@ class ComputeStack(cdk.Stack):
             service_name=part,
             cluster=self.cluster.ref,
             task_definition=task.ref,
-            desired_count=2 if part == "api" else 1,
+            desired_count=tasks,
             launch_type="FARGATE",
             platform_version="LATEST",
             enable_execute_command=False,
@@ -576,7 +584,6 @@ class ComputeStack(cdk.Stack):
             else None,
         )
         service.node.add_dependency(self.listener)
-        return service
 
     # --- the way in
 

@@ -1,4 +1,7 @@
-"""A PostgreSQL of Debian's package for a test, on a socket of its own; nothing of it outlives the test."""
+"""A PostgreSQL of Debian's package for a test, on a socket of its own; nothing of it outlives the test.
+
+``POSTGRES_BINARIES`` names the folder of another's programs, such as those of the version that is deployed.
+"""
 
 import os
 import shutil
@@ -59,7 +62,8 @@ def listening() -> Iterator[Listening]:
 @contextmanager
 def _server(port: int | None = None) -> Iterator[Path]:
     """The folder of its socket and its log; of its authority too, if it listens on a port."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    named = os.environ.get("POSTGRES_BINARIES")
+    installed = [Path(named)] if named else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     if not installed:
         pytest.skip("no PostgreSQL here: apt-get install postgresql")
     binaries = installed[0]

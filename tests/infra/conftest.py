@@ -36,11 +36,11 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     return Templates.read(out, STAGE)
 
 
-def synthesize(out: Path) -> None:
+def synthesize(out: Path, **environment: str) -> None:
     """Run the app as ``make synth`` does."""
     done = subprocess.run(
         [str(PYTHON), "-m", "infra.app"],
-        env={**os.environ, "STAGE": STAGE, "CDK_OUTDIR": str(out)},
+        env={**os.environ, "STAGE": STAGE, "CDK_OUTDIR": str(out), **environment},
         cwd=PROJECT,
         capture_output=True,
         text=True,

@@ -187,12 +187,33 @@ def test_the_user_is_made_once_without_any_other_right(server: Database) -> None
         assert cursor.fetchone() == (DATABASE_USER,)
 
 
-def test_a_user_who_is_there_without_the_right_to_a_token_gets_it(server: Database) -> None:
+def test_nobody_is_a_member_of_the_user(server: Database) -> None:
+    """RDS refuses the password of whoever is, as they were members of ``rds_iam`` by way of the user.
+
+    From PostgreSQL 16 on the one who creates a role is a member of it.
+    """
+    parameters = {**server.server.parameters, "user": ADMINISTRATOR}
+    with closing(psycopg2.connect(**parameters, dbname=DATABASE)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_roles")
+            (before,) = cursor.fetchone() or (0,)
+            create_user(parameters, DATABASE, "alone")
+            cursor.execute("SELECT pg_has_role('alone', 'MEMBER'), (SELECT count(*) FROM pg_roles)")
+            assert cursor.fetchone() == (False, before + 1)
+
+
+def test_a_user_of_whom_others_are_members_is_not_given_the_right_to_a_token(server: Database) -> None:
     parameters = {**server.server.parameters, "user": ADMINISTRATOR}
     with closing(psycopg2.connect(**parameters, dbname=DATABASE)) as connection:
         with connection, connection.cursor() as cursor:
             cursor.execute("CREATE ROLE half LOGIN")
-        assert create_user(parameters, DATABASE, "half") == ["user half: signs in with a token"]
+        done = run_task(server, DAGSTER_PG_USER="half")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"database localhost: user half: not a member of {IAM_ROLE}, expected")
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_has_role('half', %s, 'MEMBER')", (IAM_ROLE,))
+            assert cursor.fetchone() == (False,)
 
 
 @pytest.mark.parametrize(
