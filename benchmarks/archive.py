@@ -162,6 +162,7 @@ def _archive() -> int:
 
 def _restore() -> int:
     from privacy_assets.archive.restore import Options, Restorer, Selection
+    from privacy_assets.archive.restore_assets import LakeAccount
     from privacy_assets.governed import governed_estate
 
     parts = _parts()
@@ -172,7 +173,11 @@ def _restore() -> int:
         source=parts["archive"],
         target=parts["tables"].table(table.table),
         erasures=parts["erasures"],
-    ).run(Selection("privacy_logs", first=datetime(2020, 1, 1, tzinfo=UTC)), Options())
+    ).run(
+        Selection("privacy_logs", first=datetime(2020, 1, 1, tzinfo=UTC)),
+        Options(),
+        account=LakeAccount(parts["lake"], "restores/benchmark/report/"),
+    )
     assert report.complete, report.document()
     return sum(report.counts.values())
 

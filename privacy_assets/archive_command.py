@@ -3,13 +3,14 @@
 import getpass
 import heapq
 import json
+import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,7 +29,7 @@ from privacy_assets.archive.restore import (
     Status,
     find,
 )
-from privacy_assets.archive.restore_assets import governed, said, select, target_name
+from privacy_assets.archive.restore_assets import governed, line, select, target_name
 from privacy_assets.archive.rows import DELETIONS
 from privacy_assets.errors import UserError
 from privacy_assets.estate import Estate, Table
@@ -132,15 +133,15 @@ def restore(
     progress = FileProgress(progress_file) if progress_file and not options.dry_run else None
     log = _recorder(table, target.name, options)
     log("begun", {})  # nothing is restored that the ledger doesn't know of
-    # What goes on with a restore goes on with its report.
-    again = progress.check() if progress else False
-    with _report(report_file, "a" if again else "w") as tell, _bar() as bar:
+    if progress:
+        progress.check()
+    with _account(report_file) as account, _bar() as bar:
         task = bar.add_task("looking" if options.dry_run else "restoring", total=None)
 
         def advance(report: Report) -> None:
             bar.update(task, completed=sum(report.counts.values()))
 
-        report = restorer.run(selection, options, tell=tell, advance=advance, progress=progress)
+        report = restorer.run(selection, options, account=account, advance=advance, progress=progress)
     log("completed", report.counts)
     if as_json:
         _print_json({"table": target.name, "dry_run": options.dry_run, **report.document()})
@@ -280,21 +281,36 @@ def _print_report(report: Report, table: str, *, dry_run: bool) -> None:
 
 
 @contextmanager
-def _report(path: Path | None, mode: str) -> Iterator[Any]:
+def _account(path: Path | None) -> "Iterator[FileAccount | None]":
     """Writes each record's outcome as a line of JSON, where a file was named."""
     if path is None:
-        yield lambda _: None
+        yield None
         return
     try:
-        file: IO[str] = path.open(mode, encoding="utf-8")
+        file = path.open("ab")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}, expected a file to write the report to") from None
     with file:
+        yield FileAccount(file)
 
-        def tell(outcome: Outcome) -> None:
-            file.write(json.dumps({"keys": json.loads(outcome.keys), **said(outcome)}) + "\n")
 
-        yield tell
+class FileAccount:
+    """The report of a restore in a file, which is open for appending."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def tell(self, outcome: Outcome) -> None:
+        self._file.write(line(outcome).encode())
+
+    def mark(self) -> int:
+        """Have it written; how many bytes it has."""
+        self._file.flush()
+        return os.fstat(self._file.fileno()).st_size
+
+    def go_back(self, mark: int) -> None:
+        """Cut off what is behind; what somebody else has cut off is not made up for."""
+        self._file.truncate(min(mark, self.mark()))
 
 
 def _bar() -> Progress:
@@ -324,10 +340,10 @@ class FileProgress:
         partial.write_text(json.dumps(done))
         partial.replace(self._path)
 
-    def check(self) -> bool:
-        """Whether an earlier run left it. Raises UserError where nothing can be noted, before all is done."""
+    def check(self) -> None:
+        """Raises UserError where nothing can be noted, before anything is done."""
         if self._path.exists():
-            return True
+            return
         try:
             self._path.touch()
         except OSError as error:
@@ -335,7 +351,6 @@ class FileProgress:
                 f"{self._path}: {error.strerror}, expected a file to note the progress in"
             ) from None
         self._path.unlink()
-        return False
 
     def clear(self) -> None:
         self._path.unlink(missing_ok=True)

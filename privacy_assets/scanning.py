@@ -33,6 +33,7 @@ from privacy_assets.scan.engine import Finding
 from privacy_assets.scan.export import csv_rows, json_lines, record, sarif
 from privacy_assets.scan.files import Files, files
 from privacy_assets.scan.objects import Listed, Outcome, State, Store, scan_object
+from privacy_assets.scan.ordered import ordered
 from privacy_assets.scan.rules import RuleSet, load_rules
 from privacy_assets.scan.tables import FINDINGS, OBJECTS
 from privacy_assets.scan.work import Job, Planned, Workers, finding_row
@@ -129,12 +130,8 @@ def export(bucket: str, form: str, status: str) -> None:
     if not iceberg.exists(OBJECTS) or (bucket,) not in iceberg.count(OBJECTS, ["bucket"]):
         raise UserError(f"{bucket}: never scanned, expected a bucket with a materialized scan/findings")
     where: dict[str, list[str]] = {"bucket": [bucket]} | ({} if status == "all" else {"status": [status]})
-    table = iceberg.read(FINDINGS, where=where).sort_by([("key", "ascending"), ("byte_offset", "ascending")])
-    found = (
-        record(f"s3://{bucket}/{row['key']}", row)
-        for batch in table.to_batches()
-        for row in batch.to_pylist()
-    )
+    rows = ordered(iceberg.batches(FINDINGS, where=where), ("key", "member", "byte_offset", "detector"))
+    found = (record(f"s3://{bucket}/{row['key']}", row) for row in rows)
     if form == "csv":
         csv_rows(found, sys.stdout)
     elif form == "sarif":

@@ -5,16 +5,17 @@ restored, so that a restore may be run again. The latest deletion of each key co
 overwrote is restored only when asked for by its cause.
 
 A restore goes through the archive by slices of paths: memory is that of a slice, and a restore that died goes
-on with the slice that it had not finished.
+on with the slice that it had not finished. What it told of that slice is forgotten, so that its account has
+each record once.
 """
 
 import hashlib
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
@@ -147,6 +148,31 @@ class Progress(Protocol):
     def clear(self) -> None: ...
 
 
+class Account(Protocol):
+    """Where a restore tells what became of each record."""
+
+    def tell(self, outcome: Outcome) -> None: ...
+
+    def mark(self) -> int:
+        """Have all that was told outlive this process; where it ends."""
+        ...
+
+    def go_back(self, mark: int) -> None:
+        """Forget what was told behind ``mark``; 0 is the beginning."""
+        ...
+
+
+class NoAccount:
+    """Nobody hears of single records."""
+
+    def tell(self, outcome: Outcome) -> None: ...
+
+    def mark(self) -> int:
+        return 0
+
+    def go_back(self, mark: int) -> None: ...
+
+
 @dataclass(frozen=True)
 class Archived:
     """A row of the archive, as far as it is shown and restored from."""
@@ -226,16 +252,17 @@ class Restorer:
         selection: Selection,
         options: Options,
         *,
-        tell: Callable[[Outcome], None] = lambda _: None,
+        account: Account | None = None,
         advance: Callable[[Report], None] = lambda _: None,
         progress: Progress | None = None,
     ) -> Report:
-        """Restore all that is selected; ``tell`` hears of every record, ``advance`` after each thousand.
+        """Restore all that is selected; ``account`` hears of every record, ``advance`` after each thousand.
 
         With ``progress`` a run that died is gone on with: its slices that were finished are not looked at
         again, and their counts are in the report. Raises UserError for a table of other keys, where a free
         key would be another's, and for the progress of another restore.
         """
+        account = NoAccount() if account is None else account
         if set(self._target.keys) != set(self._table.keys):
             name = self._target.arn.rpartition("/")[2]
             raise UserError(
@@ -246,17 +273,25 @@ class Restorer:
         restore = _identity(selection, options, self._target.arn)
         noted = _noted(progress.load() if progress else None, restore, len(slices))
         report = Report(Counter(noted.counts), Counter(noted.requests))
+        account.go_back(noted.mark)
+        by_bucket = _by_bucket(selection)
+
+        def told(outcome: Outcome) -> None:
+            report.counts[outcome.status.value] += 1
+            account.tell(outcome)
+
         with ThreadPoolExecutor(self._threads) as pool:
             for number in range(noted.done, len(slices)):
                 seen: set[str] = set()
-                for chunk in self._chunks(selection, slices[number], seen):
+                named = {path: key for bucket in slices[number] for path, key in by_bucket[bucket].items()}
+                part = selection if selection.keys is None else replace(selection, keys=(*named.values(),))
+                for chunk in self._chunks(part, slices[number], seen):
                     for outcome in self._restore(chunk, options, report, pool):
-                        report.counts[outcome.status.value] += 1
-                        tell(outcome)
+                        told(outcome)
                     advance(report)
-                for outcome in _never_archived(selection, slices[number], seen):
-                    report.counts[outcome.status.value] += 1
-                    tell(outcome)
+                for path in named.keys() - seen:
+                    never = "no deletion of this key is in the archive"
+                    told(Outcome(compact(named[path]), Status.MISSING, never))
                 if progress is not None:
                     progress.save(
                         {
@@ -265,16 +300,21 @@ class Restorer:
                             "done": number + 1,
                             "counts": dict(report.counts),
                             "requests": dict(report.requests),
+                            "mark": account.mark(),
                         }
                     )
+        account.mark()
         if progress is not None:
             progress.clear()
         return report
 
     def _slices(self, selection: Selection) -> list[list[int]]:
-        """The buckets in as many parts as the table's rows need, of which about ten thousand are a part."""
+        """The buckets in as many parts as the table's rows, or the keys that are named, need: about ten
+        thousand are a part.
+        """
         held = self._store.count(rows.DELETIONS, ["table_name"], {"table_name": [selection.noun]})
-        parts = min(BUCKETS, max(1, math.ceil(held.get((selection.noun,), 0) / _SLICE)))
+        most = max(held.get((selection.noun,), 0), len(selection.keys or ()))
+        parts = min(BUCKETS, max(1, math.ceil(most / _SLICE)))
         return [[bucket for bucket in range(BUCKETS) if bucket % parts == part] for part in range(parts)]
 
     def _chunks(
@@ -436,6 +476,7 @@ class _Noted:
     done: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     requests: Mapping[str, int] = field(default_factory=dict)
+    mark: int = 0
 
 
 def _noted(found: Any, restore: str, slices: int) -> _Noted:
@@ -451,7 +492,7 @@ def _noted(found: Any, restore: str, slices: int) -> _Noted:
             {str(name): int(number) for name, number in found[field].items()}
             for field in ("counts", "requests")
         )
-        return _Noted(int(found["done"]), counts, requests)
+        return _Noted(int(found["done"]), counts, requests, int(found["mark"]))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UserError("expected the progress of a restore, or no file") from None
 
@@ -470,14 +511,13 @@ class _Conflict:
     there: Item
 
 
-def _never_archived(
-    selection: Selection, buckets: Collection[int], seen: Collection[str]
-) -> Iterator[Outcome]:
-    """The keys that were asked for by name and that the archive doesn't have."""
+def _by_bucket(selection: Selection) -> Mapping[int, Mapping[str, Key]]:
+    """The keys that were asked for by name, each once, by their path in its bucket."""
+    found: dict[int, dict[str, Key]] = defaultdict(dict)
     for key in selection.keys or ():
         path = path_of(selection.noun, key)
-        if bucket_of(path) in buckets and path not in seen:
-            yield Outcome(compact(key), Status.MISSING, "no deletion of this key is in the archive")
+        found[bucket_of(path)][path] = key
+    return found
 
 
 def _without(item: Item, names: Collection[str]) -> Item:

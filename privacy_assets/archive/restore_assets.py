@@ -36,6 +36,8 @@ from resources.items import NoSuchTable, TablesResource
 from resources.ledger import LedgerResource
 from resources.s3 import LakeResource
 
+_PAGE = 10_000
+
 
 class RestoreConfig(dg.Config):
     """What to restore and how. ``approved_by`` must name who approved; a dry run needs nobody."""
@@ -100,6 +102,7 @@ def restored_asset(estate: Estate) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **report.document(),
+                "report": dg.MetadataValue.url(lake.console_url(_report_of(context))),
                 "table": config.table,
                 "to_table": config.to_table or config.table,
                 "dry_run": config.dry_run,
@@ -147,26 +150,25 @@ def _restore(
         erasures=erasures,
     )
     run_id = context.run.root_run_id or context.run.run_id
-    lines: list[str] = []
-
-    def tell(outcome: Outcome) -> None:
-        lines.append(json.dumps({"keys": json.loads(outcome.keys), **said(outcome)}))
-
     begin()  # nothing is restored that the ledger doesn't know of
-    report = restorer.run(
+    return restorer.run(
         selection,
         options,
-        tell=tell,
+        account=LakeAccount(lake, _report_of(context)),
         advance=lambda so_far: context.log.info(f"{sum(so_far.counts.values()):,} records looked at"),
         progress=None if config.dry_run else LakeProgress(lake, f"restores/{run_id}/progress.json"),
     )
-    lake.write(f"restores/{run_id}/report.jsonl", "\n".join(lines).encode(), "application/x-ndjson")
-    return report
 
 
-def said(outcome: Outcome) -> dict[str, str]:
-    """An outcome without its keys."""
-    return {"status": outcome.status.value, "reason": outcome.reason}
+def _report_of(context: dg.AssetExecutionContext) -> str:
+    """Where the run's report is; a run that goes on with another goes on with its report."""
+    return f"restores/{context.run.root_run_id or context.run.run_id}/report/"
+
+
+def line(outcome: Outcome) -> str:
+    """An outcome as a report has it, with its end of line."""
+    found = {"keys": json.loads(outcome.keys), "status": outcome.status.value, "reason": outcome.reason}
+    return json.dumps(found) + "\n"
 
 
 def governed(estate: Estate, noun: str) -> Table:
@@ -210,6 +212,37 @@ def target_name(estate: Estate, table: Table, to_table: str, *, overwrite: bool)
         if to_table == each.name:
             return each.table
     return to_table or table.table
+
+
+class LakeAccount:
+    """The report of a restore: JSON lines in objects of the lake, ten thousand in each at most, so that
+    memory does not grow with the records.
+    """
+
+    def __init__(self, lake: LakeResource, prefix: str) -> None:
+        self._lake, self._prefix = lake, prefix
+        self._lines: list[str] = []
+        self._pages = 0
+
+    def tell(self, outcome: Outcome) -> None:
+        self._lines.append(line(outcome))
+        if len(self._lines) >= _PAGE:
+            self.mark()
+
+    def mark(self) -> int:
+        """Write the page; how many there are."""
+        if self._lines:
+            name = f"{self._prefix}{self._pages + 1:06}.jsonl"
+            self._lake.write(name, "".join(self._lines).encode(), "application/x-ndjson")
+            self._pages += 1
+            self._lines.clear()
+        return self._pages
+
+    def go_back(self, mark: int) -> None:
+        """Delete the pages behind the ``mark``-th."""
+        self._lake.delete([page.key for page in self._lake.list(self._prefix)][mark:])
+        self._lines.clear()
+        self._pages = mark
 
 
 class LakeProgress:

@@ -1,11 +1,14 @@
 """``privacy-assets archive`` as a person types it, and as a program reads it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from privacy_assets.archive_command import FileProgress
 from privacy_assets.cli import run
 from privacy_assets.ledger import open_log
 from tests.archive.conftest import Archive
@@ -150,3 +153,33 @@ def test_bad_input_is_one_clear_line(
     captured = capsys.readouterr()
     assert line in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_killed_restore_goes_on_with_its_report(
+    shell: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is noted as done is written, and what is not is told anew: each record has one line."""
+    shell.put_and_delete(*(event(f"{number}") for number in range(28)))
+    shell.flush()
+    shell.drain()
+    monkeypatch.setattr("privacy_assets.archive.restore._SLICE", 5)
+    report, save = tmp_path / "report.jsonl", FileProgress.save
+    report.write_text("of another restore\n")
+    noted: list[int] = []
+
+    def dies(progress: FileProgress, done: Mapping[str, Any]) -> None:
+        noted.append(sum(done["counts"].values()))
+        assert len(report.read_text().splitlines()) == noted[-1]
+        if len(noted) == 4:
+            raise KeyboardInterrupt
+        save(progress, done)
+
+    command = ["archive", "restore", "--table", "visits", "--from", "2026-01-01", "--report", str(report)]
+    command += ["--progress", str(tmp_path / "progress")]
+    with monkeypatch.context() as patch:
+        patch.setattr(FileProgress, "save", dies)
+        assert run(command) == 130
+    assert 0 < noted[2] < noted[3] < 30
+    assert run(command) == 0
+    keys = [json.loads(line)["keys"]["log_id"]["S"] for line in report.read_text().splitlines()]
+    assert sorted(keys) == sorted(["a", "b", *map(str, range(28))])

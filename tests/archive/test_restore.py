@@ -1,6 +1,7 @@
 """Back into the table: conditionally, repeatedly, resumably, and never what a subject had erased."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import dagster as dg
 import pytest
 
 from privacy_assets.archive.names import RESTORED_KEY
+from privacy_assets.archive.paths import path_of
 from privacy_assets.archive.records import Cause
 from privacy_assets.archive.restore import (
     Expired,
@@ -21,6 +23,7 @@ from privacy_assets.archive.restore import (
     parse_key,
     parse_time,
 )
+from privacy_assets.archive.restore_assets import LakeAccount
 from privacy_assets.errors import UserError
 from privacy_assets.ledger import open_log
 from resources.items import TableItems
@@ -42,9 +45,21 @@ def restorer(archive: Archive, table: str = "", **overrides: Any) -> Restorer:
 DEFAULT = Options()
 
 
+class Told(list[Outcome]):
+    """An account that a test reads."""
+
+    tell = list.append
+
+    def mark(self) -> int:
+        return len(self)
+
+    def go_back(self, mark: int) -> None:
+        del self[mark:]
+
+
 def restore(archive: Archive, options: Options = DEFAULT, **selection: Any) -> tuple[Report, list[Outcome]]:
-    told: list[Outcome] = []
-    report = restorer(archive).run(Selection("visits", **selection), options, tell=told.append)
+    told = Told()
+    report = restorer(archive).run(Selection("visits", **selection), options, account=told)
     return report, told
 
 
@@ -222,18 +237,20 @@ def test_an_object_that_is_gone_is_missing(archive: Archive) -> None:
 
 
 class Memory:
-    """Progress that a test looks into; after ``left`` slices the process dies."""
+    """Progress that a test looks into; after ``left`` slices the process dies, before or after it notes."""
 
-    def __init__(self, left: int) -> None:
+    def __init__(self, left: int, *, notes: bool = True) -> None:
         self.noted: dict[str, Any] | None = None
-        self.left = left
+        self.left, self.notes = left, notes
 
     def load(self) -> dict[str, Any] | None:
         return self.noted
 
     def save(self, done: Any) -> None:
-        self.noted = json.loads(json.dumps(done))
         self.left -= 1
+        if self.left == 0 and not self.notes:
+            raise KeyboardInterrupt
+        self.noted = json.loads(json.dumps(done))
         if self.left == 0:
             raise KeyboardInterrupt
 
@@ -241,18 +258,88 @@ class Memory:
         self.noted = None
 
 
-def test_a_restore_that_died_goes_on_where_it_was(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("notes", [True, False])
+def test_a_restore_that_died_goes_on_where_it_was(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, notes: bool
+) -> None:
     monkeypatch.setattr("privacy_assets.archive.restore._SLICE", 5)
     archived(archive, *(event(f"{number}") for number in range(30)))
-    progress, told = Memory(3), []
+    progress, told = Memory(3, notes=notes), Told()
     selection = Selection("visits", subject="subject-1")
     with pytest.raises(KeyboardInterrupt):
-        restorer(archive).run(selection, Options(), tell=told.append, progress=progress)
+        restorer(archive).run(selection, Options(), account=told, progress=progress)
     assert 0 < len(told) < 30
-    report = restorer(archive).run(selection, Options(), tell=told.append, progress=progress)
-    assert counts(report) == {"restored": 30}
+    report = restorer(archive).run(selection, Options(), account=told, progress=progress)
+    assert counts(report) == Counter(each.status.value for each in told)
+    assert report.counts["restored"] == 30 if notes else report.counts["unchanged"] > 0
     assert len({each.keys for each in told}) == len(told) == 30
     assert progress.noted is None
+
+
+def test_the_report_is_in_pages_and_has_each_record_once(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many records there are, a page of them is held; and a restore that died and goes on leaves
+    neither a gap nor a line twice.
+    """
+    monkeypatch.setattr("privacy_assets.archive.restore._SLICE", 10)
+    monkeypatch.setattr("privacy_assets.archive.restore_assets._PAGE", 3)
+    archived(archive, *(event(f"{number}") for number in range(30)))
+    lake, selection = archive.house.lake, Selection("visits", subject="subject-1")
+
+    def pages() -> list[list[dict[str, Any]]]:
+        texts = [lake.read(each.key).decode() for each in lake.list("restores/1/report/")]
+        return [[json.loads(line) for line in text.splitlines()] for text in texts]
+
+    class Dying(LakeAccount):
+        left = 23
+
+        def tell(self, outcome: Outcome) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            super().tell(outcome)
+
+    progress = Memory(-1)
+    with pytest.raises(KeyboardInterrupt):
+        restorer(archive).run(
+            selection, Options(), account=Dying(lake, "restores/1/report/"), progress=progress
+        )
+    assert 7 <= len(pages()) <= 9
+    report = restorer(archive).run(
+        selection, Options(), account=LakeAccount(lake, "restores/1/report/"), progress=progress
+    )
+    assert max(map(len, pages())) == 3
+    lines = [line for page in pages() for line in page]
+    assert sorted(int(each["keys"]["log_id"]["S"]) for each in lines) == list(range(30))
+    assert Counter(each["status"] for each in lines) == counts(report)
+    # And one that begins anew, as the archive was cut into other slices meanwhile, leaves nothing behind.
+    restorer(archive).run(
+        Selection("visits", keys=(key("1"),)), Options(), account=LakeAccount(lake, "restores/1/report/")
+    )
+    assert [len(page) for page in pages()] == [1]
+
+
+def test_keys_by_the_thousand_are_looked_for_a_slice_at_a_time(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each key's path is made a few times, however many slices there are; and a key that is named twice is
+    one.
+    """
+    monkeypatch.setattr("privacy_assets.archive.restore._SLICE", 100)
+    archived(archive, *(event(f"{number}") for number in range(3)))
+    made: Counter[str] = Counter()
+
+    def counted(noun: str, each: Any) -> str:
+        made[each["log_id"]["S"]] += 1
+        return path_of(noun, each)
+
+    monkeypatch.setattr("privacy_assets.archive.restore.path_of", counted)
+    keys = tuple(key(f"{number % 2000}") for number in range(2500))
+    report, told = restore(archive, keys=keys)
+    assert counts(report) == {"restored": 3, "missing": 1997}
+    assert len({each.keys for each in told}) == 2000
+    assert max(made.values()) <= 3
 
 
 def test_the_progress_of_another_restore_is_refused(
@@ -269,7 +356,7 @@ def test_the_progress_of_another_restore_is_refused(
     ):
         with pytest.raises(UserError, match="the progress of another restore"):
             restorer(archive).run(selection, options, progress=progress)
-    for broken in ([], {"slices": 6, "done": "all", "restore": (progress.noted or {})["restore"]}):
+    for broken in ([], {**(progress.noted or {}), "done": "all"}):
         with pytest.raises(UserError, match="expected the progress of a restore"):
             restorer(archive).run(
                 Selection("visits", subject="subject-0"), Options(), progress=_Noted(broken)
@@ -323,8 +410,10 @@ def test_dagster_restores_what_somebody_approved(archive: Archive) -> None:
     (told,) = done.asset_materializations_for_node("archive__restored")
     assert told.metadata["restored"].value == 1
     assert [item["log_id"]["S"] for item in items(archive)] == ["a"]
-    (line,) = lake.read(f"restores/{done.run_id}/report.jsonl").splitlines()
+    (page,) = lake.list(f"restores/{done.run_id}/report/")
+    (line,) = lake.read(page.key).splitlines()
     assert json.loads(line)["status"] == "restored"
+    assert f"restores/{done.run_id}/report/" in str(told.metadata["report"].value)
     logged = open_log(archive.house.ledger).entries(done.run_id)
     assert [entry.event.kind for entry in logged] == ["restore.begun", "restore.completed"]
     assert logged[1].event.counts == {"restored": 1}
