@@ -8,7 +8,9 @@ import os
 import random
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import FileScanTask, Table
+    from pyiceberg.table import DataScan, FileScanTask, Table
 
 T = TypeVar("T")
 Value = str | int | bool | date | datetime
@@ -31,6 +33,9 @@ Where = Mapping[str, Collection[Value]]
 """Which rows: for each column named, the values it may have. Nothing named: all rows."""
 
 _CHUNK_BYTES = 32 << 20  # of Arrow memory; a chunk becomes one Parquet file a partition
+_FILES_AHEAD = 8
+_BYTES_AHEAD = 8 << 20
+"""Files that are read before somebody takes their rows: so many, of so many bytes as they are stored."""
 _ATTEMPTS = 12
 _SNAPSHOTS_KEPT = 100
 _SNAPSHOT_DAYS = 7
@@ -133,11 +138,11 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         between: Mapping[str, tuple[Value | None, Value | None]] | None = None,
     ) -> Iterator["pa.RecordBatch"]:
         """The rows that meet ``where`` and whose columns lie ``between`` (from, included; until, not), in no
-        order, a batch at a time: memory is bounded by a file, not by the rows. Raises NoSuchTableError.
+        order, a batch at a time: memory is bounded by a few files, not by the rows. Raises NoSuchTableError.
         """
         table = self._catalog().load_table((self.database, name))
         condition = _within(where or {}, between or {})
-        for batch in table.scan(condition, tuple(columns) or ("*",)).to_arrow_batch_reader():
+        for batch in _streamed(table.scan(condition, tuple(columns) or ("*",))):
             # pyiceberg gives columns in the table's order, whatever was asked for.
             yield batch.select(list(columns)) if columns else batch
 
@@ -171,7 +176,7 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         ):
             return 0
         try:
-            _replace(table, condition, table.scan(condition).to_arrow_batch_reader(), chunk_bytes)
+            _replace(table, condition, _streamed(table.scan(condition)), chunk_bytes)
         except (CommitFailedException, ValidationException):
             _log.info("%s was not compacted: another writer was faster", name)
             return 0
@@ -394,6 +399,32 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         return catalog.load_table(identifier)
 
 
+def _streamed(scan: "DataScan") -> Iterator["pa.RecordBatch"]:
+    """The rows of a scan, a batch at a time. A few files are read ahead of who takes the rows; pyiceberg's
+    own reader reads all that there are, and holds what nobody has taken yet.
+    """
+    from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+
+    schema = schema_to_pyarrow(scan.projection())
+    reader = ArrowScan(scan.table_metadata, scan.io, scan.projection(), scan.row_filter, scan.case_sensitive)
+
+    def read(task: "FileScanTask") -> "list[pa.RecordBatch]":
+        return [batch.cast(schema) for batch in reader.to_record_batches([task])]
+
+    left = deque(scan.plan_files())
+    ahead: deque[tuple[int, Future[list[pa.RecordBatch]]]] = deque()
+    with ThreadPoolExecutor(_FILES_AHEAD) as pool:
+        while left or ahead:
+            room = _BYTES_AHEAD - sum(size for size, _ in ahead)
+            while left and len(ahead) < _FILES_AHEAD:
+                size = left[0].file.file_size_in_bytes
+                if ahead and size > room:
+                    break
+                ahead.append((size, pool.submit(read, left.popleft())))
+                room -= size
+            yield from ahead.popleft()[1].result()
+
+
 def _committed(work: Callable[[], T]) -> T:
     """What ``work`` answers, which loads a table and commits to it; it is done again when others were faster.
 
@@ -500,7 +531,7 @@ def _missing(
 
     wanted = rows.column(identity).combine_chunks()
     there: set[tuple[Any, ...]] = set()
-    for batch in table.scan(condition, (identity, *within)).to_arrow_batch_reader():
+    for batch in _streamed(table.scan(condition, (identity, *within))):
         found = batch.column(identity).cast(wanted.type)
         same = batch.filter(pc.is_in(found, value_set=wanted))
         if same.num_rows:

@@ -1,13 +1,15 @@
 """Slices of an Iceberg table are replaced whole, by one writer at a time, and nobody sees half of one."""
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import Any
 
 import boto3
 import pyarrow as pa
 import pytest
+from pyiceberg.io.pyarrow import ArrowScan
 
 from resources import iceberg
 from resources.iceberg import IcebergResource
@@ -98,6 +100,32 @@ def test_many_rows_are_one_commit_and_never_held_at_once(
     assert table is not None
     assert len(table.metadata.metadata_log) == 1, "more than one commit since it was created"
     assert tables.count("results", ["day"]) == {(DAY,): 4000}
+
+
+@pytest.mark.parametrize(("files", "size"), [(2, 1 << 30), (8, 1)])
+def test_whoever_reads_slowly_holds_a_few_files(
+    tables: IcebergResource, monkeypatch: pytest.MonkeyPatch, files: int, size: int
+) -> None:
+    """So many are read ahead, or so many bytes, and one file at least."""
+    names = [f"audit-{number:02}" for number in range(12)]
+    where = {"day": [DAY]}
+    tables.replace("results", where, lambda: [rows(name, "x", "y") for name in names])
+    begun: list[None] = []
+    reads = ArrowScan.to_record_batches
+
+    def counted(scan: ArrowScan, tasks: Iterable[Any]) -> Iterator[pa.RecordBatch]:
+        tasks = list(tasks)
+        begun.extend([None] * len(tasks))
+        return reads(scan, tasks)
+
+    monkeypatch.setattr(ArrowScan, "to_record_batches", counted)
+    monkeypatch.setattr(iceberg, "_FILES_AHEAD", files)
+    monkeypatch.setattr(iceberg, "_BYTES_AHEAD", size)
+    found: list[str] = []
+    for taken, batch in enumerate(tables.batches("results", ["audit_id"], where), start=1):
+        assert len(begun) <= taken + (files if size > 1 else 1)
+        found += batch.column("audit_id").to_pylist()
+    assert sorted(found) == sorted(names * 2)
 
 
 def test_writers_at_the_same_time_lose_nothing(tables: IcebergResource) -> None:
