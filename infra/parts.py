@@ -463,6 +463,7 @@ def _archive_restore(may: May) -> list[Statement]:
         Statement(
             "PutBack",
             [
+                "dynamodb:DeleteItem",
                 "dynamodb:DescribeTable",
                 "dynamodb:DescribeTimeToLive",
                 "dynamodb:GetItem",

@@ -31,10 +31,13 @@ Subject = tuple[str, str]
 
 @dataclass(frozen=True)
 class Erasure:
-    """The erasure of a subject from a table; ``completed`` is None while it goes on."""
+    """The erasure of a subject from a table. ``closed`` is when the archive began to take nothing of the
+    subject any more, and ``completed`` when the request ended; None while they have not.
+    """
 
     request_id: str
     started: datetime
+    closed: datetime | None
     completed: datetime | None
 
 
@@ -93,13 +96,21 @@ class ErasuresResource(dg.ConfigurableResource[Any]):
         except client.exceptions.ConditionalCheckFailedException:
             return
 
+    def close(self, noun: str, subject: str, request_id: str) -> None:
+        """From now on nothing of the subject comes into the archive, as it is being taken out of it."""
+        self._note(noun, subject, request_id, "closed")
+
     def complete(self, noun: str, subject: str, request_id: str) -> None:
-        """The subject is gone from the table and from all that was made of it."""
+        """The subject is gone from the table, from all that was made of it and from every other store."""
+        self._note(noun, subject, request_id, "completed")
+
+    def _note(self, noun: str, subject: str, request_id: str, what: str) -> None:
+        """The erasure has come so far now, unless it had before."""
         self.begin(noun, subject, request_id)
         clients.client("dynamodb").update_item(
             TableName=self.table,
             Key={"id": {"S": _id(self._key(), (noun, subject))}},
-            UpdateExpression="SET completed = if_not_exists(completed, :now)",
+            UpdateExpression=f"SET {what} = if_not_exists({what}, :now)",
             ExpressionAttributeValues={":now": {"S": datetime.now(UTC).isoformat()}},
         )
 
@@ -146,9 +157,12 @@ def _id(key: bytes, subject: Subject) -> str:
 
 
 def _erasure(item: dict[str, Any]) -> Erasure:
-    completed = item.get("completed")
+    def instant(name: str) -> datetime | None:
+        return datetime.fromisoformat(item[name]["S"]) if name in item else None
+
     return Erasure(
         request_id=item["request_id"]["S"],
         started=datetime.fromisoformat(item["started"]["S"]),
-        completed=datetime.fromisoformat(completed["S"]) if completed else None,
+        closed=instant("closed") or instant("completed"),
+        completed=instant("completed"),
     )

@@ -81,6 +81,22 @@ class TableItems:
         """Delete the item of a key; fine when there is none."""
         _call("DeleteItem", {"TableName": self.name, "Key": dict(key)})
 
+    def take_back(self, item: Item, keys: Sequence[str]) -> None:
+        """Delete an item that is as it was put; what was written over it meanwhile stays."""
+        condition, names, values = _condition(keys, item)
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "Key": {name: item[name] for name in keys},
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        try:
+            _call("DeleteItem", request)
+        except CallFailed as failed:
+            if failed.code != "ConditionalCheckFailedException":
+                raise
+
     def put(self, item: Item, keys: Sequence[str], over: Item | None) -> Item | None:
         """Put an item where its key is free, or where ``over`` is; else answers what is there.
 

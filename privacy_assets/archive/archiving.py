@@ -4,12 +4,15 @@ A record becomes an object, then a row, and only then its message is deleted. Th
 condition that its key's current version is the one that was looked at; the row in a commit that has looked
 for it. So both may be tried again, by this run or by another beside it, and nothing is there twice.
 
+An erasure says that the archive is closed to a subject before it looks for what to take out. Here it is asked
+before something is written and again after: so whichever comes first, nothing of the subject stays.
+
 What is no deletion goes to the dead letters with its reason. What S3 or Iceberg won't take now stays in the
 queue, and the run fails: a full stop is seen, a growing pile of dead letters may not be.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -77,6 +80,8 @@ class Erasure(Protocol):
     def request_id(self) -> str: ...
     @property
     def started(self) -> datetime: ...
+    @property
+    def closed(self) -> datetime | None: ...
     @property
     def completed(self) -> datetime | None: ...
 
@@ -194,16 +199,12 @@ class Archiver:
     def _archive(self, bite: Bite[Any], done: Drained, pool: ThreadPoolExecutor) -> list[BaseException]:
         """Objects, rows, then the messages. Answers what went wrong; the messages concerned are left."""
         records, messages = self._read(bite, done)
-        erasures = self._erasures.of(
-            {(each.noun, each.subject) for each in records if each.subject is not None}
-        )
+        erasures = self._erasures_of(records)
         by_path: dict[str, list[Deletion]] = {}
-        dropped: list[Deletion] = []
+        dropped = _closed_to(records, erasures)
+        gone = {each.id for each in dropped}
         for each in records:
-            erasure = erasures.get((each.noun, each.subject or ""))
-            if erasure is not None and erasure.completed is not None:
-                dropped.append(each)
-            else:
+            if each.id not in gone:
                 by_path.setdefault(each.path, []).append(each)
         failed: list[BaseException] = []
         left: set[str] = set()
@@ -222,10 +223,12 @@ class Archiver:
             elif error is not None:
                 failed.append(error)
                 left |= {each.id for each in rest}
-        list(pool.map(self._forget, dropped))
-        done.erased += len(dropped)
         if kept:
             self._add(kept, done)
+            written = [each for each, _, _ in kept]
+            dropped += _closed_to(written, self._erasures_of(written))
+        self._forget(dropped, pool)
+        done.erased += len(dropped)
         self._settle(messages, left, refused, done, pool)
         return failed
 
@@ -272,11 +275,31 @@ class Archiver:
             return versions, error
         return versions, None
 
-    def _forget(self, each: Deletion) -> None:
-        """A late copy of a record whose subject was erased: what a killed run left of it goes too."""
-        version = self._objects.find(each.path, each.sequence)
-        if version is not None:
-            self._objects.remove(each.path, version)
+    def _erasures_of(self, records: Iterable[Deletion]) -> Mapping[tuple[str, str], Erasure]:
+        return self._erasures.of({(each.noun, each.subject) for each in records if each.subject is not None})
+
+    def _forget(self, dropped: Sequence[Deletion], pool: ThreadPoolExecutor) -> None:
+        """Records of subjects whom the archive is closed to, as late copies are: what this run has written of
+        them, or one that was killed, goes.
+        """
+
+        def clear(each: Deletion) -> None:
+            version = self._objects.find(each.path, each.sequence)
+            if version is not None:
+                self._objects.remove(each.path, version)
+
+        list(pool.map(clear, dropped))
+        by_day: dict[tuple[str, date], set[str]] = {}
+        for each in dropped:
+            by_day.setdefault((each.noun, each.day), set()).add(each.id)
+        for (noun, day), ids in by_day.items():
+            where: dict[str, Collection[Any]] = {
+                "table_name": [noun],
+                "deleted_on": [day],
+                "record_id": ids,
+            }
+            if any(batch.num_rows for batch in self._store.batches(rows.DELETIONS, ["record_id"], where)):
+                self._store.remove(rows.DELETIONS, where)
 
     def _add(self, kept: list[tuple[Deletion, str, Cause]], done: Drained) -> None:
         added = add(self._store, kept)
@@ -308,6 +331,16 @@ class Archiver:
                 ready[from_pipe].append(message)
         for from_pipe, those in ready.items():
             list(pool.map(lambda ten, pipe=from_pipe: self._queue.delete(ten, from_pipe=pipe), tens(those)))
+
+
+def _closed_to(records: Iterable[Deletion], erasures: Mapping[tuple[str, str], Erasure]) -> list[Deletion]:
+    """Those of ``records`` that an erasure keeps out of the archive."""
+    found = []
+    for each in records:
+        erasure = erasures.get((each.noun, each.subject or ""))
+        if erasure is not None and erasure.closed is not None:
+            found.append(each)
+    return found
 
 
 def keep(objects: Objects, each: Deletion) -> str:

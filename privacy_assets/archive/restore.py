@@ -4,6 +4,9 @@ An item is put on the condition that its key is free. What is there already as i
 restored, so that a restore may be run again. The latest deletion of each key counts; what an earlier restore
 overwrote is restored only when asked for by its cause.
 
+An erasure is registered before it searches. The registry is asked before items are put and again after, and
+what was put meanwhile is taken back: so whichever comes first, the restore brings nobody back.
+
 A restore goes through the archive by slices of paths: memory is that of a slice, and a restore that died goes
 on with the slice that it had not finished. What it told of that slice is forgotten, so that its account has
 each record once.
@@ -138,6 +141,7 @@ class Target(Protocol):
     def ttl_attribute(self) -> str | None: ...
     def get(self, key: Key) -> Item | None: ...
     def put(self, item: Item, keys: Sequence[str], over: Item | None) -> Item | None: ...
+    def take_back(self, item: Item, keys: Sequence[str]) -> None: ...
 
 
 class Progress(Protocol):
@@ -338,53 +342,78 @@ class Restorer:
     def _restore(
         self, chunk: Sequence[Archived], options: Options, report: Report, pool: ThreadPoolExecutor
     ) -> list[Outcome]:
-        subjects = {(self._table.name, row.subject) for row in chunk if row.subject is not None}
-        erasures = self._erasures.of(subjects)
         outcomes: list[Outcome] = []
         wanted: list[Archived] = []
+        erasures = self._erasures_of(chunk)
         for row in chunk:
-            erasure = erasures.get((self._table.name, row.subject or ""))
+            erasure = erasures.get(row.subject or "")
             if erasure is None:
                 wanted.append(row)
-                continue
-            report.requests[erasure.request_id] += 1
-            when = "was completed" if erasure.completed else "goes on"
-            reason = f"the erasure of its subject {when}: request {erasure.request_id}"
-            outcomes.append(Outcome(row.keys, Status.ERASED, reason))
+            else:
+                outcomes.append(_refused(row, erasure, report))
         tried = list(pool.map(lambda row: self._try(row, options), wanted))
-        outcomes += [outcome for outcome, _ in tried if outcome is not None]
-        conflicts = [conflict for _, conflict in tried if conflict is not None]
+        outcomes += [each for each in tried if isinstance(each, Outcome)]
+        conflicts = [each for each in tried if isinstance(each, _Conflict)]
+        put = [each for each in tried if isinstance(each, _Put)]
         if conflicts and options.overwrite and not options.dry_run:
-            outcomes += self._overwrite(conflicts, pool)
+            over = self._overwrite(conflicts, pool)
+            outcomes += [each for each in over if isinstance(each, Outcome)]
+            put += [each for each in over if isinstance(each, _Put)]
         else:
             status = Status.OVERWRITTEN if options.overwrite else Status.CONFLICTING
             reason = "another item has the key now"
             outcomes += [Outcome(each.row.keys, status, reason) for each in conflicts]
-        return outcomes
+        return outcomes + self._looked_again(put, options, report, pool)
 
-    def _try(self, row: Archived, options: Options) -> "tuple[Outcome | None, _Conflict | None]":
+    def _looked_again(
+        self, put: "Sequence[_Put]", options: Options, report: Report, pool: ThreadPoolExecutor
+    ) -> list[Outcome]:
+        """What became of items that were put: those of subjects whose erasure has begun since are taken
+        back.
+        """
+        begun = {} if options.dry_run else self._erasures_of([each.row for each in put])
+        late = [each for each in put if (each.row.subject or "") in begun]
+        list(pool.map(self._take_back, late))
+        return [
+            _refused(each.row, begun[each.row.subject or ""], report) if each in late else each.outcome
+            for each in put
+        ]
+
+    def _take_back(self, put: "_Put") -> None:
+        if put.there is None:
+            self._target.take_back(put.item, self._table.keys)
+        else:
+            self._target.put(put.there, self._table.keys, put.item)
+
+    def _erasures_of(self, those: Sequence[Archived]) -> dict[str, Any]:
+        """The erasures of their subjects, by subject."""
+        noun = self._table.name
+        found = self._erasures.of({(noun, row.subject) for row in those if row.subject is not None})
+        return {subject: erasure for (_, subject), erasure in found.items()}
+
+    def _try(self, row: Archived, options: Options) -> "Outcome | _Put | _Conflict":
         """Put one item where its key is free; what became of it, or what is in its way."""
         try:
             body = self._source.read(row.path, row.version)
             if body is None:
-                return Outcome(row.keys, Status.MISSING, "its object is gone from the archive"), None
+                return Outcome(row.keys, Status.MISSING, "its object is gone from the archive")
             archived: dict[str, Any] = json.loads(body)["dynamodb"]["OldImage"]
             item, over = self._alive(archived, options)
             if item is None:
-                return Outcome(row.keys, Status.EXPIRED, over), None
+                return Outcome(row.keys, Status.EXPIRED, over)
             key = {name: item[name] for name in self._table.keys}
             there = (
                 self._target.get(key) if options.dry_run else self._target.put(item, self._table.keys, None)
             )
         except Exception as error:  # noqa: BLE001 - told for this record; the others go on
-            return Outcome(row.keys, Status.FAILED, _reason(error)), None
+            return Outcome(row.keys, Status.FAILED, _reason(error))
         if there is None:
-            return Outcome(row.keys, Status.RESTORED, over), None
+            return _Put(row, item, None, Outcome(row.keys, Status.RESTORED, over))
         # Where the time to live was changed, it may have been by an earlier run.
         ignored = {self._ttl} if over and self._ttl is not None else set()
         if same(_without(there, ignored), _without(item, ignored)):
-            return Outcome(row.keys, Status.UNCHANGED), None
-        return None, _Conflict(row, item, there)
+            return Outcome(row.keys, Status.UNCHANGED)
+        return _Conflict(row, item, there)
 
     def _alive(self, item: dict[str, Any], options: Options) -> tuple[dict[str, Any] | None, str]:
         """The item as it is to be put, None for not at all; and what was done about its time to live."""
@@ -404,17 +433,27 @@ class Restorer:
 
     # --- what is in the way
 
-    def _overwrite(self, conflicts: "Sequence[_Conflict]", pool: ThreadPoolExecutor) -> list[Outcome]:
+    def _overwrite(
+        self, conflicts: "Sequence[_Conflict]", pool: ThreadPoolExecutor
+    ) -> "list[Outcome | _Put]":
         """Archive what is there, object and row; only then put the archived item over it."""
         now = self._now()
-        replaced = [self._replaced(each, now) for each in conflicts]
+        pairs = [(each, self._replaced(each, now)) for each in conflicts]
+        # The archive takes nothing of who is being erased.
+        begun = self._erasures.of({(there.noun, there.subject) for _, there in pairs if there.subject})
+        why = "another item has the key now, whose subject's erasure has begun"
+        outcomes = [
+            Outcome(each.row.keys, Status.CONFLICTING, why)
+            for each, there in pairs
+            if (there.noun, there.subject) in begun
+        ]
+        pairs = [each for each in pairs if (each[1].noun, each[1].subject) not in begun]
         # An earlier try may have died before it put: its row is of another time, and is the one to keep.
-        keys = tuple({name: each.there[name] for name in self._table.keys} for each in conflicts)
+        keys = tuple({name: each.there[name] for name in self._table.keys} for each, _ in pairs)
         before = Selection(self._table.name, keys=keys, cause=Cause.OVERWRITE)
         told = {row.sequence for row in find(self._store, before)}
         kept: list[tuple[Deletion, str, Cause]] = []
         ready: list[_Conflict] = []
-        outcomes: list[Outcome] = []
 
         def keep(each: Deletion) -> str | Exception:
             try:
@@ -422,9 +461,10 @@ class Restorer:
             except Exception as error:  # noqa: BLE001 - told for this record; the others go on
                 return error
 
-        for conflict, each, version in zip(conflicts, replaced, pool.map(keep, replaced), strict=True):
+        versions = pool.map(keep, [there for _, there in pairs])
+        for (conflict, there), version in zip(pairs, versions, strict=True):
             if isinstance(version, str):
-                kept.append((each, version, Cause.OVERWRITE))
+                kept.append((there, version, Cause.OVERWRITE))
                 ready.append(conflict)
             else:
                 outcomes.append(Outcome(conflict.row.keys, Status.FAILED, _reason(version)))
@@ -432,14 +472,15 @@ class Restorer:
             archiving.add(self._store, new)
         return [*outcomes, *pool.map(self._put_over, ready)]
 
-    def _put_over(self, conflict: "_Conflict") -> Outcome:
+    def _put_over(self, conflict: "_Conflict") -> "Outcome | _Put":
         try:
             there = self._target.put(conflict.item, self._table.keys, conflict.there)
         except Exception as error:  # noqa: BLE001 - told for this record; the others go on
             return Outcome(conflict.row.keys, Status.FAILED, _reason(error))
         if there is not None:
             return Outcome(conflict.row.keys, Status.CONFLICTING, "the item was changed meanwhile")
-        return Outcome(conflict.row.keys, Status.OVERWRITTEN)
+        done = Outcome(conflict.row.keys, Status.OVERWRITTEN)
+        return _Put(conflict.row, conflict.item, conflict.there, done)
 
     def _replaced(self, conflict: "_Conflict", now: datetime) -> Deletion:
         """What is overwritten as a record of the archive: the same whenever the same is overwritten by the
@@ -509,6 +550,24 @@ class _Conflict:
     row: Archived
     item: dict[str, Any]
     there: Item
+
+
+@dataclass(frozen=True)
+class _Put:
+    """An archived item that is in the table now, and what its key held before."""
+
+    row: Archived
+    item: dict[str, Any]
+    there: Item | None
+    outcome: Outcome
+
+
+def _refused(row: Archived, erasure: archiving.Erasure, report: Report) -> Outcome:
+    report.requests[erasure.request_id] += 1
+    when = "was completed" if erasure.completed else "goes on"
+    return Outcome(
+        row.keys, Status.ERASED, f"the erasure of its subject {when}: request {erasure.request_id}"
+    )
 
 
 def _by_bucket(selection: Selection) -> Mapping[int, Mapping[str, Key]]:

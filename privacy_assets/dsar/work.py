@@ -408,7 +408,8 @@ class Worker:
         job = self.register.get(job_id)
         if job["state"] == State.COMPLETED:
             return job
-        if job["action"] == Action.DELETE:
+        # One that can't end now is refused below, with nothing said of its subject.
+        if job["action"] == Action.DELETE and job["state"] == State.RUNNING:
             known = self._known(job_id)
             assert known is not None
             for noun, subject in self._governed(known.identifiers):

@@ -229,6 +229,52 @@ def test_an_erased_subjects_records_are_refused_with_the_request(archive: Archiv
     assert [item["log_id"]["S"] for item in items(archive)] == ["b"]
 
 
+class Overtaken:
+    """A table to which an erasure of ``subject`` comes when its items are being put."""
+
+    def __init__(self, archive: Archive, subject: str) -> None:
+        self._table, self._archive, self._subject = TableItems(archive.table), archive, subject
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def put(self, item: Any, keys: Any, over: Any) -> Any:
+        self._archive.erasures.begin("visits", self._subject, "request-42")
+        return self._table.put(item, keys, over)
+
+
+def test_what_is_put_back_while_an_erasure_begins_is_taken_back(archive: Archive) -> None:
+    archived(archive, event("a", "jane"), event("b", "john"), event("c", "jane", n={"N": "1"}))
+    archive.put(event("c", "kim"))
+    told = Told()
+    report = restorer(archive, target=Overtaken(archive, "jane")).run(
+        Selection("visits", first=datetime.now(UTC) - timedelta(days=1)),
+        Options(overwrite=True),
+        account=told,
+    )
+    assert counts(report) == {"erased": 2, "restored": 1} == Counter(each.status for each in told)
+    assert report.document()["erasure_requests"] == {"request-42": 2}
+    assert sorted(items(archive), key=str) == [event("b", "john"), event("c", "kim")]
+
+
+def test_what_somebody_wrote_over_it_meanwhile_is_not_taken_back(archive: Archive) -> None:
+    table = TableItems(archive.table)
+    archive.put(event("a", "jane", n={"N": "2"}))
+    table.take_back(event("a", "jane", n={"N": "1"}), ["log_id"])
+    table.take_back(event("b", "jane"), ["log_id"])
+    assert items(archive) == [event("a", "jane", n={"N": "2"})]
+
+
+def test_the_archive_takes_nothing_of_who_is_being_erased_by_overwriting(archive: Archive) -> None:
+    archived(archive, event("a", "jane"), event("b", "jane"))
+    archive.put(event("a", "kim"), event("b", "john"))
+    archive.erasures.begin("visits", "kim", "request-42")
+    report, _ = restore(archive, Options(overwrite=True), subject="jane")
+    assert counts(report) == {"conflicting": 1, "overwritten": 1}
+    assert "kim" not in {row["subject"] for row in archive.rows()}
+    assert sorted(items(archive), key=str) == [event("a", "kim"), event("b", "jane")]
+
+
 def test_an_object_that_is_gone_is_missing(archive: Archive) -> None:
     archived(archive, event("a"))
     (row,) = archive.rows()

@@ -9,6 +9,8 @@ import pytest
 
 from privacy_assets.dsar import composition
 from privacy_assets.dsar.names import STAY_ERASED
+from privacy_assets.dsar.stores.dynamodb import DynamoDb
+from privacy_assets.dsar.stores.protocol import StoreError
 from tests.dsar.desk import DEVICE, Desk
 from tests.house import at, days_ago, event
 
@@ -66,6 +68,33 @@ def test_a_backfilled_night_brings_her_back(aws: str, unique: str, tmp_path: Pat
     desk.submit("delete", identifiers={"device_id": DEVICE})  # the way out, as the check describes it
     desk.settle()
     assert told(night(desk, BEFORE))[0]
+
+
+def test_an_erasure_is_complete_when_every_store_has_lost_her(
+    aws: str, unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive has, and another store could not: she may be in a snapshot still."""
+    archive = {"name": "deleted", "kind": "archive", "owner": "team:privacy", "subject": "device_id"}
+    stores = [archive, {**LOGS, "table": f"visits-{unique}"}, SNAPSHOTS]
+    desk = Desk.build(aws, unique, tmp_path, stores=stores)
+    desk.house.load([event("1", DEVICE, message={"S": "used"})], at(days_ago(4)))
+
+    def fails(*_: Any) -> Any:
+        raise StoreError("logs: not now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DynamoDb, "erase", fails)
+        job_id = desk.submit("delete", identifiers={"device_id": DEVICE})
+        desk.settle()
+    job = desk.job(job_id)
+    assert (job["state"], job["stores"]["deleted"]["state"]) == ("PARTIALLY_FAILED", "DONE")
+    assert told(night(desk)) == (False, "WARN", 0, 1, 1)
+    (erasure,) = desk.resources.erasures.of([("visits", DEVICE)]).values()
+    assert (erasure.request_id, erasure.completed) == (job_id, None)
+    desk.register.retry(job_id, "tests")
+    desk.settle()
+    assert desk.job(job_id)["state"] == "COMPLETED"
+    assert told(night(desk, BEFORE)) == (False, "ERROR", 1, 0, 1)
 
 
 @pytest.mark.parametrize("time_key", [None, "event_time"])

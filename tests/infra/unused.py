@@ -68,5 +68,6 @@ UNUSED = {
     "* ReadAgain dynamodb:*": _AGAIN,
     "* ReadMetrics cloudwatch:GetMetricStatistics": "the check of pipes, while dead letters wait",
     "run-archive-restore PutBack dynamodb:GetItem": "an item that is there already is compared",
+    "run-archive-restore PutBack dynamodb:DeleteItem": "an item whose subject's erasure began meanwhile",
     "run-archive-restore ReadCatalog *": "tables are looked up once a process",
 }

@@ -1,7 +1,7 @@
 """``archive``: deleted records of governed tables, object and row.
 
-The erasure is noted before anything goes: from then on the archive counts deletions of the subject as the
-erasure's, and restores refuse them. Once it is completed, what comes late is dropped.
+The erasure is noted before anything goes: from then on the archive takes nothing of the subject, and restores
+give nothing back. That it is completed is the request's to say, when every other store has lost them, too.
 """
 
 import json
@@ -42,9 +42,8 @@ class Archive:
         rows.ensure(store)
         for table in self._tables:
             for value in self._values(identifiers):
-                erasures.begin(table.name, value, request_id)
+                erasures.close(table.name, value, request_id)
                 gone = removal.erase(store, self._tools.archive, table, value)
-                erasures.complete(table.name, value, request_id)
                 done += Erased(gone.rows, gone.rows, versions=gone.objects)
         return done
 

@@ -1,6 +1,8 @@
 """``archive``: deleted records go, object and row, and nothing of the subject comes in or out again."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +47,8 @@ def test_a_subject_leaves_the_archive_for_good(archive: Archive, tmp_path: Path)
     assert archive.drain().erased == 1
     assert store.find(JANE).records == 0
     (erasure,) = archive.erasures.of({("visits", "customer-4711")}).values()
-    assert (erasure.request_id, erasure.completed is not None) == (REQUEST, True)
+    assert (erasure.request_id, erasure.closed is not None) == (REQUEST, True)
+    assert erasure.completed is None  # which only the request is, once every store has lost her
 
 
 def test_the_erasure_is_noted_before_anything_goes(
@@ -79,6 +82,39 @@ def test_the_erasure_is_noted_before_anything_goes(
     done = store.erase(JANE, REQUEST)
     assert done.before == 2
     assert store.verify(JANE).clean
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_is_being_written_while_the_subject_leaves_goes_too(
+    archive: Archive, tmp_path: Path, killed: bool
+) -> None:
+    """The archiver had looked before the erasure began, and writes after it has searched; or is killed with
+    the row written and its message left.
+    """
+    archive.put_and_delete(event("log-1", "customer-4711"), event("log-2", "customer-0815"))
+    archive.flush()
+    store = Stores.of(archive.house, tmp_path).store("archive", subject="customer_id")
+
+    class Overtaken(type(archive.iceberg)):  # type: ignore[misc]
+        def add(self, *arguments: Any, **named: Any) -> Any:
+            assert store.erase(JANE, REQUEST).nothing_left  # no row names the object yet
+            added = super().add(*arguments, **named)
+            if killed:
+                raise KeyboardInterrupt
+            return added
+
+    overtaken = Overtaken(**archive.iceberg.model_dump())
+    if killed:
+        with pytest.raises(KeyboardInterrupt):
+            archive.drain(store=overtaken)
+        assert store.find(JANE).records == 1
+        while archive.waiting()["queue"]:
+            archive.drain()
+    else:
+        assert archive.drain(store=overtaken).erased == 1
+    assert store.find(JANE).records == 0
+    assert b"customer-4711" not in json.dumps(archive.versions()).encode()
+    archive.is_whole(1)
 
 
 def test_an_archive_that_never_was(archive: Archive, tmp_path: Path) -> None:
