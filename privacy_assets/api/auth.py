@@ -88,7 +88,7 @@ async def _claims(services: Services, token: str) -> Claims:
             services.tally.add(OLD_KEY)
         return claims
     if services.oidc is not None and issuer == services.oidc.issuer:
-        return await services.call(services.oidc.verify, token, header)
+        return await services.known(services.oidc.verify(token, header))
     raise TokenRefused("is of an unknown issuer")
 
 

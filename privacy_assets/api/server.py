@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from privacy_assets.api import logs
 from privacy_assets.api.app import create_app
 from privacy_assets.api.services import Options, Services
-from privacy_assets.api.tokens import Jwks, Oidc
+from privacy_assets.api.tokens import Oidc, issuer_keys
 from privacy_assets.definitions import ready
 from privacy_assets.dsar import composition
 from privacy_assets.dsar.register import Job, Register
@@ -131,4 +131,4 @@ def _oidc(audience: str) -> Oidc | None:
     parts = urlsplit(address)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise UserError(f"{settings.API_OIDC_KEYS.name}: {address!r}, expected an https address")
-    return Oidc(issuer, audience, Jwks(address))
+    return Oidc(issuer, audience, issuer_keys(address))

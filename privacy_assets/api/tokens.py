@@ -7,15 +7,15 @@ which keys (RFC 8725 §3.1). One that brings keys of its own (``jku``, ``x5u``, 
 import json
 import math
 import secrets
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import jwt
 
+from privacy_assets.api.cached import PATIENCE_SECONDS, Cached
 from privacy_assets.api.clients import LIVE, RegistryError
 
 LIFETIME = timedelta(minutes=20)
@@ -189,12 +189,6 @@ class UnknownKey(TokenRefused):
     """The key is none that we know now; a rotation may have just made it."""
 
 
-class KeySet(Protocol):
-    """The public keys of an issuer."""
-
-    def get_signing_key(self, kid: str) -> Any: ...
-
-
 class KeysUnavailable(Exception):  # noqa: N818  # what it is
     """An issuer's keys can't be fetched and none are held. What they sign can't be judged for ``seconds``."""
 
@@ -203,32 +197,33 @@ class KeysUnavailable(Exception):  # noqa: N818  # what it is
         self.seconds = seconds
 
 
-class Jwks(jwt.PyJWKClient):
-    """An issuer's key set (RFC 7517), kept for five minutes, and longer when no good one can be fetched.
+Keys = Mapping[str, jwt.PyJWK]
+"""An issuer's public keys by ``kid``."""
 
-    An unknown ``kid`` has it fetched again at most every 30 seconds, and so does a failure: whoever sends
-    nonsense makes us ask nobody. A set without a key to verify with is a failure, too.
+
+def issuer_keys(
+    uri: str,
+    *,
+    fresh: float = 300.0,
+    cool_down: float = 30.0,
+    patience: float = PATIENCE_SECONDS,
+    timeout: float = 5.0,
+) -> Cached[Keys]:
+    """An issuer's key set (RFC 7517), kept for five minutes, and for as long as no good one can be fetched.
+
+    A set without a key to verify with is no good one. While one is held nobody waits for the next longer than
+    ``patience``. An unknown ``kid`` has it fetched again at most every 30 seconds, and so does a failure:
+    whoever sends nonsense makes us ask nobody. Raises KeysUnavailable when none was ever fetched.
     """
+    client = jwt.PyJWKClient(uri, cache_jwk_set=False, timeout=timeout)
 
-    def __init__(self, uri: str, cool_down: float = 30.0) -> None:
-        super().__init__(uri, lifespan=300, timeout=5, cooldown_duration=cool_down)
-        self._last: Any = None
-        self._not_before = 0.0
+    def load() -> Keys:
+        try:
+            return {str(key.key_id): key for key in client.get_signing_keys()}
+        except (jwt.PyJWTError, OSError, ValueError, RecursionError):
+            raise KeysUnavailable(max(1, math.ceil(cool_down))) from None
 
-    def fetch_data(self) -> Any:
-        """The set. Raises KeysUnavailable when it was never fetched and can't be."""
-        if time.monotonic() >= self._not_before:
-            try:
-                fetched = jwt.PyJWKSet.from_dict(super().fetch_data())
-                self._get_signing_keys_from_jwk_set(fetched)
-                self._last = fetched
-            except (jwt.PyJWTError, OSError, ValueError, RecursionError):
-                self._not_before = time.monotonic() + self.cooldown_duration
-                assert self.jwk_set_cache is not None
-                self.jwk_set_cache.put(None)  # it has been put there before it was looked at
-        if self._last is None:
-            raise KeysUnavailable(max(1, math.ceil(self._not_before - time.monotonic())))
-        return self._last
+    return Cached(load, fresh, cool_down, patience=patience, stale=math.inf)
 
 
 @dataclass(frozen=True)
@@ -243,16 +238,15 @@ class Oidc:
 
     issuer: str
     audience: str
-    keys: KeySet
+    keys: Cached[Keys]
 
-    def verify(self, token: str, header: Mapping[str, Any]) -> Claims:
+    async def verify(self, token: str, header: Mapping[str, Any]) -> Claims:
         """What a token of this issuer says; may fetch its keys. Raises TokenRefused and KeysUnavailable."""
         if foreign := sorted(_FOREIGN & set(header)):
             raise TokenRefused(f"has {foreign[0]} in its header")
-        try:
-            key = self.keys.get_signing_key(header["kid"])
-        except (jwt.PyJWTError, OSError, ValueError) as error:
-            raise TokenRefused(type(error).__name__) from None
+        key = (await self.keys.get()).get(header["kid"]) or (await self.keys.again()).get(header["kid"])
+        if key is None:
+            raise UnknownKey("is signed with no key of its issuer")
         if key.key_type != "RSA":
             raise TokenRefused("is signed with a key that is not RSA")
         claims = _decoded(token, key.key, "RS256", self.issuer, None, ("exp", "iat", "iss", "sub"))

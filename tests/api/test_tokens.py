@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,19 +29,25 @@ from privacy_assets.api.server import services
 from privacy_assets.api.services import Services
 from privacy_assets.api.tokens import (
     LIFETIME,
-    Jwks,
     KeysUnavailable,
     Oidc,
     SigningKey,
     SigningKeys,
     TokenRefused,
+    UnknownKey,
     issue,
+    issuer_keys,
     parse_keys,
     verify,
 )
 from privacy_assets.governed import governed_estate
 from resources.api_secrets import ApiSecrets
 from tests.api.house import PROMPT, Api, build, running, served
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 def door(_: Services) -> APIRouter:
@@ -296,6 +303,8 @@ class Issuer(HTTPServer):
         self.keys = {"first": rsa.generate_private_key(65537, 2048)}
         self.asked = 0
         self.is_down = False
+        self.answers = threading.Event()
+        self.answers.set()
         self.body: bytes | None = None
         """What is answered in place of the key set."""
         self.name = f"http://127.0.0.1:{self.server_port}/pool"
@@ -330,6 +339,7 @@ class Keys(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Issuer)
         server.asked += 1
+        assert server.answers.wait(60)
         body = json.dumps(server.key_set()).encode() if server.body is None else server.body
         self.send_response(503 if server.is_down else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -362,10 +372,16 @@ def fresh_issuer() -> Iterator[Issuer]:
         yield server
 
 
+def oidc_of(issuer: Issuer, **options: float) -> Oidc:
+    """Who waits for the issuer waits as long as it takes, unless told."""
+    how = {"cool_down": 3600, "patience": 60, **options}
+    keys = issuer_keys(f"{issuer.name}/.well-known/jwks.json", **how)
+    return Oidc(issuer.name, "privacy-assets", keys)
+
+
 @pytest.fixture(scope="module")
 def with_oidc(aws: str, issuer: Issuer) -> Iterator[Api]:
-    keys = Jwks(f"{issuer.name}/.well-known/jwks.json", cool_down=3600)
-    api = build(uuid.uuid4().hex[:10], oidc=Oidc(issuer.name, "privacy-assets", keys))
+    api = build(uuid.uuid4().hex[:10], oidc=oidc_of(issuer))
     create_client(api.secrets, "partner", ["events:write"], ["a-bucket"], is_oidc=True)
     create_client(api.secrets, "shop", ["events:write"], None)
     with pytest.MonkeyPatch.context() as patch:
@@ -431,23 +447,28 @@ def test_our_own_issuer_takes_no_oidc_client(with_oidc: Api) -> None:
     assert enter(with_oidc, signed(with_oidc, claims(sub="partner"))).status_code == 401
 
 
-def test_nonsense_has_nobody_asked_and_an_outage_refuses_nobody(fresh_issuer: Issuer) -> None:
+def grown_old(oidc: Oidc) -> None:
+    """The key set was fetched long ago."""
+    assert oidc.keys._held is not None
+    oidc.keys._held = (oidc.keys._held[0] - 100_000, oidc.keys._held[1])
+
+
+@pytest.mark.anyio
+async def test_nonsense_has_nobody_asked_and_an_outage_refuses_nobody(fresh_issuer: Issuer) -> None:
     issuer = fresh_issuer
-    keys = Jwks(f"{issuer.name}/.well-known/jwks.json", cool_down=3600)
-    oidc = Oidc(issuer.name, "privacy-assets", keys)
-    assert oidc.verify(issuer.token(), {"kid": "first"}).client_id == "partner"
+    oidc = oidc_of(issuer)
+    assert (await oidc.verify(issuer.token(), {"kid": "first"})).client_id == "partner"
     for number in range(20):
-        with pytest.raises(Exception, match="PyJWKClientError"):
-            oidc.verify(issuer.token(), {"kid": f"nonsense-{number}"})
+        with pytest.raises(UnknownKey):
+            await oidc.verify(issuer.token(), {"kid": f"nonsense-{number}"})
     assert issuer.asked == 1
     # Kept keys have become old and the issuer is down: what was known still holds.
     issuer.is_down = True
-    assert keys.jwk_set_cache is not None
-    keys.jwk_set_cache.jwk_set_with_timestamp = None
-    assert oidc.verify(issuer.token(), {"kid": "first"}).client_id == "partner"
-    assert issuer.asked == 2
-    keys.jwk_set_cache.jwk_set_with_timestamp = None
-    assert oidc.verify(issuer.token(), {"kid": "first"}).client_id == "partner"
+    for _ in range(3):
+        grown_old(oidc)
+        assert (await oidc.verify(issuer.token(), {"kid": "first"})).client_id == "partner"
+    with pytest.raises(UnknownKey):
+        await oidc.verify(issuer.token(), {"kid": "nonsense"})
     assert issuer.asked == 2  # a failure cools down too
 
 
@@ -465,14 +486,38 @@ def test_a_short_key_signs_nothing_and_verifies_nothing() -> None:
         verify(token, jwt.get_unverified_header(token), short, **named)
 
 
-def test_a_new_key_of_the_issuer_is_found_after_the_cool_down(fresh_issuer: Issuer) -> None:
+@pytest.mark.anyio
+async def test_a_new_key_of_the_issuer_is_found_after_the_cool_down(fresh_issuer: Issuer) -> None:
     issuer = fresh_issuer
-    oidc = Oidc(issuer.name, "privacy-assets", Jwks(f"{issuer.name}/.well-known/jwks.json", cool_down=0))
-    assert oidc.verify(issuer.token(), {"kid": "first"}).client_id == "partner"
+    oidc = oidc_of(issuer, cool_down=0)
+    assert (await oidc.verify(issuer.token(), {"kid": "first"})).client_id == "partner"
     issuer.keys["second"] = rsa.generate_private_key(65537, 2048)
     token = issuer.token(kid="second", key=issuer.keys["second"])
-    assert oidc.verify(token, {"kid": "second"}).client_id == "partner"
+    assert (await oidc.verify(token, {"kid": "second"})).client_id == "partner"
     assert issuer.asked == 2
+
+
+def test_an_issuer_that_hangs_holds_nobody_whose_key_is_known(
+    aws: str, unique: str, fresh_issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are answered while it is still being asked, which it is once."""
+    issuer = fresh_issuer
+    monkeypatch.setattr(app_module, "_ROUTERS", (*app_module._ROUTERS, door))
+    oidc = oidc_of(issuer, fresh=0, cool_down=0, patience=0.01, timeout=600)
+    with running(unique, oidc=oidc) as api:
+        create_client(api.secrets, "partner", ["events:write"], None, is_oidc=True)
+        assert enter(api, issuer.token()).status_code == 200
+        issuer.answers.clear()
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                answers = list(pool.map(lambda _: enter(api, issuer.token()), range(40)))
+            unknown = enter(api, issuer.token(kid="second"))
+            assert oidc.keys._loading is not None
+        finally:
+            issuer.answers.set()
+        assert {answer.status_code for answer in answers} == {200}
+        assert unknown.status_code == 401
+        assert issuer.asked == 2
 
 
 BAD_SETS = {
@@ -491,30 +536,30 @@ def bad_set(issuer: Issuer, body: bytes) -> bytes:
     return json.dumps({"keys": [{**key, "use": "enc"} for key in issuer.key_set()["keys"]]}).encode()
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("body", BAD_SETS.values(), ids=BAD_SETS)
-def test_a_bad_set_takes_no_good_ones_place_and_cools_down(fresh_issuer: Issuer, body: bytes) -> None:
+async def test_a_bad_set_takes_no_good_ones_place_and_cools_down(fresh_issuer: Issuer, body: bytes) -> None:
     issuer = fresh_issuer
-    keys = Jwks(f"{issuer.name}/.well-known/jwks.json", cool_down=3600)
-    oidc = Oidc(issuer.name, "privacy-assets", keys)
-    assert oidc.verify(issuer.token(), {"kid": "first"}).client_id == "partner"
+    oidc = oidc_of(issuer)
+    assert (await oidc.verify(issuer.token(), {"kid": "first"})).client_id == "partner"
     issuer.body = bad_set(issuer, body)
-    assert keys.jwk_set_cache is not None
     for _ in range(3):
-        keys.jwk_set_cache.jwk_set_with_timestamp = None
-        assert oidc.verify(issuer.token(), {"kid": "first"}).client_id == "partner"
+        grown_old(oidc)
+        assert (await oidc.verify(issuer.token(), {"kid": "first"})).client_id == "partner"
     assert issuer.asked == 2
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("body", [None, *BAD_SETS.values()], ids=["down", *BAD_SETS])
-def test_while_no_keys_can_be_fetched_nobody_is_told_that_a_token_is_wrong(
+async def test_while_no_keys_can_be_fetched_nobody_is_told_that_a_token_is_wrong(
     fresh_issuer: Issuer, body: bytes | None
 ) -> None:
     issuer = fresh_issuer
     issuer.is_down, issuer.body = body is None, body and bad_set(issuer, body)
-    oidc = Oidc(issuer.name, "privacy-assets", Jwks(f"{issuer.name}/.well-known/jwks.json"))
+    oidc = oidc_of(issuer, cool_down=30)
     for _ in range(3):
         with pytest.raises(KeysUnavailable) as raised:
-            oidc.verify(issuer.token(), {"kid": "first"})
+            await oidc.verify(issuer.token(), {"kid": "first"})
         assert 1 <= raised.value.seconds <= 30
     assert issuer.asked == 1
 
@@ -525,8 +570,8 @@ def test_without_an_issuers_keys_the_answer_is_503(
     issuer = fresh_issuer
     issuer.is_down = True
     monkeypatch.setattr(app_module, "_ROUTERS", (*app_module._ROUTERS, door))
-    keys = Jwks(f"{issuer.name}/.well-known/jwks.json", cool_down=20)
-    with running(unique, oidc=Oidc(issuer.name, "privacy-assets", keys)) as api:
+    oidc = oidc_of(issuer, cool_down=20)
+    with running(unique, oidc=oidc) as api:
         create_client(api.secrets, "partner", ["events:write"], None, is_oidc=True)
         answer = enter(api, issuer.token())
         assert answer.status_code == 503, answer.text
@@ -534,7 +579,7 @@ def test_without_an_issuers_keys_the_answer_is_503(
         assert 1 <= int(answer.headers["retry-after"]) <= 20
         api.client()
         assert api.token(api.credentials()).status_code == 200  # our own are none of the issuer's
-        issuer.is_down, keys._not_before = False, 0.0
+        issuer.is_down, oidc.keys._failed = False, None
         assert enter(api, issuer.token()).status_code == 200
 
 
