@@ -41,7 +41,8 @@ def snapshot_jobs(estate: Estate) -> "list[AssetJob]":
             exports,
             description="Asks DynamoDB to export every governed table as it was at the end of the day.",
             executor_def=dg.in_process_executor,
-            tags=task_tags(NIGHTLY_EXPORTS),
+            # It is short, and a night's audits wait for it: before whatever else is in the queue.
+            tags={**task_tags(NIGHTLY_EXPORTS), "dagster/priority": "1"},
         ),
         dg.define_asset_job(
             DAILY_AUDIT,

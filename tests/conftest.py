@@ -11,6 +11,11 @@ from local_aws.process import running
 REGION = "us-east-1"
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Half as many again as there are cores: tests of whole machines wait as much as they compute."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 @pytest.fixture(scope="session")
 def aws() -> Iterator[str]:
     """The endpoint of a fresh local AWS; the environment points every AWS client at it."""

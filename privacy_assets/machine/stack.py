@@ -23,8 +23,8 @@ from resources import settings as settings_
 
 HOST = "127.0.0.1"
 AWS_SECONDS, CODE_SECONDS = 20.0, 3.0
-SOCKET_DIRECTORY_BYTES = 107 - len("/") - len("tmp12345678")
-"""A Unix socket's path has at most 107 bytes (unix(7)); the name is what ``tempfile`` makes."""
+SOCKET_DIRECTORY_BYTES = 107 - len("/pymp-12345678/listener-12345678")
+"""A Unix socket's path has at most 107 bytes (unix(7)); the longest name is of ``multiprocessing``."""
 SHORT_DIRECTORY = "/tmp"  # noqa: S108  # mkdtemp makes a directory of our own in it
 KEPT_SETTINGS = tuple(setting.name for setting in settings_.ALL if setting.everywhere)
 
@@ -114,7 +114,8 @@ def _code_server(port: int, reloads: bool) -> list[str]:
         "--log-level",
         "warning",
     ]
-    return [sys.executable, "-m", "dagster", *served, *where, "--module-name", "privacy_assets.definitions"]
+    command = [sys.executable, "-m", "privacy_assets.machine.forking", *served, *where]
+    return [*command, "--module-name", "privacy_assets.definitions"]
 
 
 def _daemon(code_port: int, workspace: Path, eager: bool) -> list[str]:

@@ -12,10 +12,13 @@ from privacy_assets.cli import run
 from privacy_assets.demo.command import NIGHTS
 from privacy_assets.demo.days import HISTORY_DAYS, LEAST_A_DAY
 from privacy_assets.errors import UserError
+from privacy_assets.machine.stack import free_port
 from privacy_assets.up import SAMPLE_NIGHTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMANDS = [["demo"], ["up"], ["scan"], ["findings"], ["athena"], ["estate", "check"], ["estate", "show"]]
+# Its own are looked at first, and somebody may use them.
+PORTS = [word for name in ("--port", "--aws-port") for word in (name, str(free_port()))]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +70,7 @@ def test_help_waits_for_nothing_heavy() -> None:
         (["athena", " ; ;"], "SQL: empty, expected one statement"),
         (["demo", "--state", "/dev/null"], "--state /dev/null: no directory, expected a directory"),
         (["demo", "--state", "/proc/new"], "--state /proc/new: No such file or directory, expected"),
-        (["up", "--state", "/dev/null"], "--state /dev/null: no directory, expected a directory"),
+        (["up", *PORTS, "--state", "/dev/null"], "--state /dev/null: no directory, expected a directory"),
         (["demo", "--items", "/"], "/: Is a directory, expected a file"),
         (["athena", "--jsn", "SELECT 1"], "No such option: --jsn"),
         (["athena", "--csv", "--json", "SELECT 1"], "--csv and --json: expected one of them"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,17 +20,35 @@ GRAPHQL = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
     schedules { name scheduleState { status } } sensors { name sensorState { status } } } } } }"""
 
 
-def ask(address: str) -> dict[str, dict[str, str]]:
-    """The status of each schedule and sensor, by kind and name."""
+RELOAD = """mutation { reloadRepositoryLocation(repositoryLocationName: "privacy_assets") { __typename } }"""
+
+
+def query(address: str, text: str) -> Any:
     request = urllib.request.Request(
-        f"{address}/graphql", json.dumps({"query": GRAPHQL}).encode(), {"Content-Type": "application/json"}
+        f"{address}/graphql", json.dumps({"query": text}).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request) as answer:
-        (node,) = json.load(answer)["data"]["repositoriesOrError"]["nodes"]
+        return json.load(answer)["data"]
+
+
+def ask(address: str) -> dict[str, dict[str, str]]:
+    """The status of each schedule and sensor, by kind and name."""
+    (node,) = query(address, GRAPHQL)["repositoriesOrError"]["nodes"]
     return {
         kind: {each["name"]: each[f"{kind}State"]["status"] for each in node[f"{kind}s"]}
         for kind in ("schedule", "sensor")
     }
+
+
+def forking(state: Path) -> set[int]:
+    """The processes that runs are forked from; a run is one that such a process is the parent of."""
+    found = {number for number, said in processes_of(state).items() if "multiprocessing.forkserver" in said}
+    return {number for number in found if parent(number) not in found}
+
+
+def parent(number: int) -> int:
+    """By proc(5): the second field behind the command, which is in parentheses."""
+    return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM])
@@ -66,13 +85,18 @@ def test_all_answers_when_it_says_so_and_ends_when_it_is_told(tmp_path: Path, nu
         assert states["sensor"]["export_complete"] == "RUNNING"
         with urllib.request.urlopen(f"http://127.0.0.1:{aws_port}/_local/health") as answer:
             assert json.load(answer)["state"] == str(state / "aws")
+        forks = forking(state)
+        assert len(forks) == 1
+        reloaded = query(f"http://127.0.0.1:{port}", RELOAD)["reloadRepositoryLocation"]
+        assert reloaded["__typename"] == "WorkspaceLocationEntry"
+        assert forking(state) - forks  # what has changed is read by runs too
     finally:
         process.send_signal(number)
         rest = process.stderr.read()
     assert process.wait(60) == 0, rest
     assert "all has ended" in rest
     assert "Traceback" not in rest
-    assert processes_of(state) == []
+    assert not processes_of(state)
     assert not (state / "tmp").exists()
     assert not (state / "sample-unfinished").exists()
 

@@ -58,7 +58,7 @@ def test_generated_nights_are_found_exactly(tmp_path: Path) -> None:
     page = Path(document["report"]["html"]).read_text(encoding="utf-8")
     assert "consent.missing" in page
     assert json.loads(Path(document["report"]["json"]).read_text(encoding="utf-8"))["item_count"] == 1000
-    assert processes_of(tmp_path) == []
+    assert not processes_of(tmp_path)
     assert {path.name for path in (tmp_path / "demo").iterdir()} == {"reports", "lock"}
 
 
@@ -189,7 +189,7 @@ def test_a_bad_value_ends_the_demo_with_file_and_line(tmp_path: Path) -> None:
     ended = run("--items", str(path), "--state", str(tmp_path / "demo"))
     assert ended.returncode == 2
     assert f"{path}:2: attribute n: expected N to hold" in ended.stderr.splitlines()[-1]
-    assert processes_of(tmp_path) == []
+    assert not processes_of(tmp_path)
 
 
 def test_what_is_kept_says_how_it_is_opened(tmp_path: Path) -> None:
@@ -213,6 +213,6 @@ def test_a_signal_ends_everything(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
     said = process.stderr.read()
     assert process.wait(60) == 128 + signal.SIGINT, said
-    assert processes_of(tmp_path) == []
+    assert not processes_of(tmp_path)
     assert "Traceback" not in said
     assert not (state / "aws").exists()
