@@ -4,7 +4,8 @@ ARG PYTHON=3.12
 
 FROM python:${PYTHON}-slim-bookworm AS build
 WORKDIR /build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# Compiled once, here: tasks can't write, and builders change the times by which Python would know what is stale.
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH
 # Hyperscan and psycopg2 come as wheels for both architectures: nothing is compiled here.
 RUN python -m venv /opt/venv
 COPY constraints.txt pyproject.toml README.md ./
@@ -17,7 +18,7 @@ COPY resources resources
 COPY sensors sensors
 COPY schedules schedules
 RUN rm -rf local_aws \
-    && /opt/venv/bin/uv pip install --python /opt/venv/bin/python --no-deps --reinstall-package privacy-assets . \
+    && /opt/venv/bin/uv pip install --python /opt/venv/bin/python --no-deps --compile-bytecode --reinstall-package privacy-assets . \
     && /opt/venv/bin/uv pip uninstall --python /opt/venv/bin/python uv
 # Signs the database's certificate, in every region.
 ADD https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem rds-ca.pem

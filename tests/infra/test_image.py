@@ -81,6 +81,9 @@ def test_images_are_pinned_and_nothing_is_compiled_or_kept() -> None:
     assert all(
         "-c constraints.txt" in rest or "--no-deps" in rest for rest in of("RUN") if "pip install" in rest
     )
+    # Tasks can't write what Python compiles: they would compile all of it each time that they start.
+    assert all("--compile-bytecode" in rest for rest in of("RUN") if "uv pip install" in rest)
+    assert "PYC_INVALIDATION_MODE=UNCHECKED_HASH" in " ".join(of("ENV", 0))
     assert all(rest.startswith("https://truststore.pki.rds.amazonaws.com/") for rest in of("ADD"))
 
 
