@@ -12,7 +12,7 @@ from typing import Any
 
 from dagster._grpc import server as grpc_server
 
-DEFINITIONS = "privacy_assets.definitions"
+IMPORTED = "privacy_assets.machine.forked"
 
 
 class ForkingApiServer(grpc_server.DagsterApiServer):
@@ -21,7 +21,7 @@ class ForkingApiServer(grpc_server.DagsterApiServer):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([DEFINITIONS])
+        context.set_forkserver_preload([IMPORTED])
         forkserver.ensure_running()  # it imports while there is nothing to run yet
         self._mp_ctx = context  # type: ignore[assignment]  # Dagster's is one that spawns
 
