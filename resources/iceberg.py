@@ -33,8 +33,8 @@ Where = Mapping[str, Collection[Value]]
 """Which rows: for each column named, the values it may have. Nothing named: all rows."""
 
 _CHUNK_BYTES = 32 << 20  # of Arrow memory; a chunk becomes one Parquet file a partition
-_FILES_AHEAD = 8
-_BYTES_AHEAD = 8 << 20
+_FILES_AHEAD = 4
+_BYTES_AHEAD = 4 << 20
 """Files that are read before somebody takes their rows: so many, of so many bytes as they are stored."""
 _ATTEMPTS = 12
 _SNAPSHOTS_KEPT = 100

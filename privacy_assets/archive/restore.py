@@ -227,9 +227,11 @@ def find(
             selection.until.date() + timedelta(days=1) if selection.until else None,
         )
     for batch in store.batches(rows.DELETIONS, _COLUMNS, where, between):
-        columns = [batch.column(name).to_pylist() for name in _COLUMNS]
-        for row in zip(*columns, strict=True):
-            yield Archived(*row)
+        for start in range(0, batch.num_rows, _CHUNK):
+            part = batch.slice(start, _CHUNK)
+            columns = [part.column(name).to_pylist() for name in _COLUMNS]
+            for row in zip(*columns, strict=True):
+                yield Archived(*row)
 
 
 class Restorer:

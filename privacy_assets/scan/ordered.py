@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 RUN = 100_000
-_BATCH = 1_000
+_BATCH = 200
 
 
 def ordered(
@@ -43,7 +43,7 @@ def _runs(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
-    with pa.memory_map(str(path)) as file:
+    with pa.OSFile(str(path)) as file:
         run = pa.ipc.open_file(file)
         for number in range(run.num_record_batches):
             yield from run.get_batch(number).to_pylist()
