@@ -13,7 +13,7 @@ from moto.s3.models import FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
 
-from local_aws import s3_names, s3_put
+from local_aws import s3_multipart, s3_names, s3_put
 from local_aws.context import Answer, Context
 
 
@@ -25,6 +25,7 @@ def install(_: Context) -> None:
     S3Response.put_object = _put_object  # type: ignore[method-assign]  # no other way in
     S3Response.head_object = _head_object  # type: ignore[method-assign]  # no other way in
     S3Response.key_response = _key_response  # type: ignore[method-assign]  # no other way in
+    S3Response._key_response_post = _key_response_post  # type: ignore[method-assign]  # no other way in
     FakeKey.value = property(_value, _moto_value.fset)  # type: ignore[assignment, method-assign]  # as above
     S3Backend.list_object_versions = _list_object_versions  # type: ignore[method-assign]  # as above
 
@@ -59,6 +60,13 @@ def _put_object(self: S3Response) -> TYPE_RESPONSE:
 def _head_object(self: S3Response, *args: Any, **kwargs: Any) -> TYPE_RESPONSE:
     with _of_key(self):
         return _moto_head_object(self, *args, **kwargs)
+
+
+def _key_response_post(
+    self: S3Response, request: Any, body: bytes, bucket_name: str, query: dict[str, Any], key_name: str
+) -> TYPE_RESPONSE:
+    with _of_key(self):
+        return s3_multipart.key_response_post(self, request, body, bucket_name, query, key_name)
 
 
 class _Content(bytes):

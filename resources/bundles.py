@@ -148,20 +148,34 @@ class Upload:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         if kind is not None:
-            if self._id:
-                self._client.abort_multipart_upload(**self._where, UploadId=self._id)
-        elif self._id:
-            if self._waiting:
-                self._send(bytes(self._waiting))
-            self._client.complete_multipart_upload(
-                **self._where, UploadId=self._id, MultipartUpload={"Parts": self._parts}
-            )
-        else:
+            self._abort()
+            return
+        try:
+            self._end()
+        except BaseException:
+            self._abort()
+            raise
+
+    def _end(self) -> None:
+        if not self._id:
             self._client.put_object(**self._where, Body=bytes(self._waiting), **self._how)
+            return
+        if self._waiting:
+            self._send(bytes(self._waiting))
+        self._client.complete_multipart_upload(
+            **self._where, UploadId=self._id, MultipartUpload={"Parts": self._parts}
+        )
+
+    def _abort(self) -> None:
+        if self._id:
+            self._client.abort_multipart_upload(**self._where, UploadId=self._id)
 
     def _send(self, body: bytes) -> None:
         if not self._id:
-            self._id = self._client.create_multipart_upload(**self._where, **self._how)["UploadId"]
+            began = self._client.create_multipart_upload(**self._where, **self._how, **clients.CHECKED)
+            self._id = began["UploadId"]
         number = len(self._parts) + 1
-        answer = self._client.upload_part(**self._where, UploadId=self._id, PartNumber=number, Body=body)
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        answer = self._client.upload_part(
+            **self._where, UploadId=self._id, PartNumber=number, Body=body, **clients.CHECKED
+        )
+        self._parts.append(clients.part(number, answer))

@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
 """
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +18,8 @@ from urllib.parse import urlencode
 from resources import clients
 from resources.buckets import Ahead, told
 
-_PART = 64 << 20
 _WHOLE = 4 << 20
-_ONE_CALL = 5 << 30  # PutObject takes no more
+_MOST_PARTS = 10_000
 _COPIED = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
 _KEPT = ("StorageClass", "SSEKMSKeyId", "BucketKeyEnabled", "ServerSideEncryption", "WebsiteRedirectLocation")
 _RETENTION = ("ObjectLockMode", "ObjectLockRetainUntilDate")
@@ -52,8 +52,14 @@ class Lock:
     until: datetime | None
 
 
+@dataclass(frozen=True)
 class Files:
-    """Any bucket's objects."""
+    """Any bucket's objects. What is larger than ``one_call``, of which PutObject takes no more, is written in
+    parts of ``part`` bytes, or of more where there would be too many of them.
+    """
+
+    one_call: int = 5 << 30
+    part: int = 64 << 20
 
     @property
     def _client(self) -> Any:
@@ -109,10 +115,11 @@ class Files:
             size = body.seek(0, io.SEEK_END)
             body.seek(0)
             where = {"Bucket": version.bucket, "Key": version.key}
-            if size <= _ONE_CALL:
+            if size <= self.one_call:
                 said = self._client.put_object(**where, **beside, Body=body, IfMatch=f'"{version.etag}"')
             else:
-                said = self._in_parts(where, beside, body, version.etag)
+                part = max(self.part, math.ceil(size / _MOST_PARTS))
+                said = self._in_parts(where, beside, body, part, version.etag)
         except Exception as error:
             if clients.error_code(error) in _LOST:
                 return None
@@ -171,15 +178,16 @@ class Files:
         return found
 
     def _in_parts(
-        self, where: dict[str, str], beside: dict[str, Any], body: BinaryIO, etag: str
+        self, where: dict[str, str], beside: dict[str, Any], body: BinaryIO, size: int, etag: str
     ) -> dict[str, Any]:
-        upload = {**where, "UploadId": self._client.create_multipart_upload(**where, **beside)["UploadId"]}
+        began = self._client.create_multipart_upload(**where, **beside, **clients.CHECKED)
+        upload = {**where, "UploadId": began["UploadId"]}
         try:
             parts: list[dict[str, Any]] = []
-            while data := body.read(_PART):
+            while data := body.read(size):
                 number = len(parts) + 1
-                said = self._client.upload_part(**upload, PartNumber=number, Body=data)
-                parts.append({"PartNumber": number, "ETag": said["ETag"]})
+                said = self._client.upload_part(**upload, PartNumber=number, Body=data, **clients.CHECKED)
+                parts.append(clients.part(number, said))
             done: dict[str, Any] = self._client.complete_multipart_upload(
                 **upload, MultipartUpload={"Parts": parts}, IfMatch=f'"{etag}"'
             )
