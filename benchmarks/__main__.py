@@ -71,7 +71,7 @@ def surroundings() -> dict[str, Any]:
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "--short", "HEAD")
-        + ("+changes" if _git("status", "--porcelain") else ""),
+        + ("+changes" if _git("status", "--porcelain", "--", ":/", ":!results") else ""),
         "machine": {
             "cpu": _first("/proc/cpuinfo", "model name") or platform.processor(),
             "cores": len(os.sched_getaffinity(0)),

@@ -68,6 +68,7 @@ def _measured(what: str, environment: dict[str, str]) -> dict[str, Any]:
         check=True,
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{what}: {done.stdout.splitlines()[-1]}", flush=True)
     return found
 
 
