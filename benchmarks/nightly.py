@@ -61,7 +61,7 @@ def measure(items: int) -> dict[str, Any]:
             return {
                 "load_seconds": round(loaded, 2),
                 **_timing(run),
-                **_processes(whole, watch),
+                **_processes(whole, watch, run),
                 **_floors(),
             }
     finally:
@@ -102,30 +102,41 @@ def _timing(audit_run: str) -> dict[str, Any]:
         }
 
 
-def _processes(whole: Machine, watch: Watch) -> dict[str, Any]:
-    """Peak memory; the runs are what the code server started: one for the export, one for the day's audit."""
+def _processes(whole: Machine, watch: Watch, audit_run: str) -> dict[str, Any]:
+    """Peak memory and processor time; runs are what the code server started, the day's audit one of them."""
     code, server = watch.peaks["code"], whole.code.process.pid
-    # Python's own resource tracker is beside the first run, whatever it does.
-    runs = {
-        pid: peak
-        for pid, peak in code.items()
-        if pid != server and "resource_tracker" not in watch.commands[pid]
-    }
+    runs = watch.started_by(server) - {server}
+    audit = watch.started_by(_process_of(audit_run))
     return {
         "peak_mib": {
             "aws": max(watch.peaks["aws"].values()) // MEBIBYTE,
             "code_server": code[server] // MEBIBYTE,
             "daemon": max(watch.peaks["daemon"].values()) // MEBIBYTE,
-            "run": max(runs.values()) // MEBIBYTE,
+            "run": max(code[pid] for pid in runs) // MEBIBYTE,
         },
         "cpu_seconds": {
             "aws": round(sum(watch.seconds["aws"].values()), 1),
             "code_server": round(watch.seconds["code"][server], 1),
             "daemon": round(sum(watch.seconds["daemon"].values()), 1),
             "runs": round(sum(watch.seconds["code"][pid] for pid in runs), 1),
+            "audit_run": round(sum(watch.seconds["code"][pid] for pid in audit), 1),
         },
-        "run_processes": {"export": 1, "daily_audit": len(runs) - 1},
+        "run_processes": {"daily_audit": len(audit)},
     }
+
+
+def _process_of(run: str) -> int:
+    """The process that a run was started in, as it says itself."""
+    from dagster import DagsterEventType, DagsterInstance
+
+    with DagsterInstance.get() as instance:
+        said = instance.all_logs(run, of_type=DagsterEventType.ENGINE_EVENT)
+        events = [entry.dagster_event for entry in said if entry.dagster_event]
+        return int(
+            next(
+                found["pid"].value for event in events if "pid" in (found := event.engine_event_data.metadata)
+            )
+        )
 
 
 def _floors() -> dict[str, float]:
