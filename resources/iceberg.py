@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,6 +53,27 @@ _PROPERTIES = {
 }
 
 _log = logging.getLogger(__name__)
+
+
+class RowsHidden(Exception):  # noqa: N818  # what is the matter
+    """A table hides rows by their values, which pyiceberg can't read: what it holds can't be told."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name}: has deletes by equality, expected by position or none; have the engine that writes "
+            "them rewrite the table's files"
+        )
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Where a table's files are planned. Raises RowsHidden."""
+    try:
+        yield
+    except ValueError as error:
+        if "equality deletes" not in str(error):  # pyiceberg has no class for it
+            raise
+        raise RowsHidden(name) from None
 
 
 class IcebergResource(dg.ConfigurableResource[Any]):
@@ -138,11 +160,12 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         between: Mapping[str, tuple[Value | None, Value | None]] | None = None,
     ) -> Iterator["pa.RecordBatch"]:
         """The rows that meet ``where`` and whose columns lie ``between`` (from, included; until, not), in no
-        order, a batch at a time: memory is bounded by a few files, not by the rows. Raises NoSuchTableError.
+        order, a batch at a time: memory is bounded by a few files, not by the rows. Raises NoSuchTableError
+        and RowsHidden.
         """
         table = self._catalog().load_table((self.database, name))
         condition = _within(where or {}, between or {})
-        for batch in _streamed(table.scan(condition, tuple(columns) or ("*",))):
+        for batch in _streamed(name, table.scan(condition, tuple(columns) or ("*",))):
             # pyiceberg gives columns in the table's order, whatever was asked for.
             yield batch.select(list(columns)) if columns else batch
 
@@ -176,7 +199,7 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         ):
             return 0
         try:
-            _replace(table, condition, _streamed(table.scan(condition)), chunk_bytes)
+            _replace(table, condition, _streamed(name, table.scan(condition)), chunk_bytes)
         except (CommitFailedException, ValidationException):
             _log.info("%s was not compacted: another writer was faster", name)
             return 0
@@ -313,9 +336,10 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         )
 
     def read(self, name: str, columns: Sequence[str] = (), where: Where | None = None) -> "pa.Table":
-        """The rows that meet ``where``, their ``columns`` or all. Raises NoSuchTableError."""
+        """The rows that meet ``where``, their ``columns`` or all. Raises NoSuchTableError and RowsHidden."""
         table = self._catalog().load_table((self.database, name))
-        return table.scan(_expression(where or {}), tuple(columns) or ("*",)).to_arrow()
+        with readable(name):
+            return table.scan(_expression(where or {}), tuple(columns) or ("*",)).to_arrow()
 
     def count(self, name: str, by: Sequence[str], where: Where | None = None) -> dict[tuple[Any, ...], int]:
         """How many rows each partition holds, by the partition columns ``by``; from metadata, no row is read.
@@ -399,7 +423,7 @@ class IcebergResource(dg.ConfigurableResource[Any]):
         return catalog.load_table(identifier)
 
 
-def _streamed(scan: "DataScan") -> Iterator["pa.RecordBatch"]:
+def _streamed(name: str, scan: "DataScan") -> Iterator["pa.RecordBatch"]:
     """The rows of a scan, a batch at a time. A few files are read ahead of who takes the rows; pyiceberg's
     own reader reads all that there are, and holds what nobody has taken yet.
     """
@@ -411,7 +435,8 @@ def _streamed(scan: "DataScan") -> Iterator["pa.RecordBatch"]:
     def read(task: "FileScanTask") -> "list[pa.RecordBatch]":
         return [batch.cast(schema) for batch in reader.to_record_batches([task])]
 
-    left = deque(scan.plan_files())
+    with readable(name):
+        left = deque(scan.plan_files())
     ahead: deque[tuple[int, Future[list[pa.RecordBatch]]]] = deque()
     with ThreadPoolExecutor(_FILES_AHEAD) as pool:
         while left or ahead:
@@ -531,7 +556,7 @@ def _missing(
 
     wanted = rows.column(identity).combine_chunks()
     there: set[tuple[Any, ...]] = set()
-    for batch in _streamed(table.scan(condition, (identity, *within))):
+    for batch in _streamed(table.name()[-1], table.scan(condition, (identity, *within))):
         found = batch.column(identity).cast(wanted.type)
         same = batch.filter(pc.is_in(found, value_set=wanted))
         if same.num_rows:

@@ -3,7 +3,7 @@
 A snapshot's files never change. So what is read of them once, which files there are, their footers, and how
 many rows of each row group meet a filter, is kept; a page then costs the one or two row groups that it lies
 in. Rows have the order of the files. What a merge-on-read DELETE (Athena's) has taken out of a file by
-position is left out of it.
+position is left out of it. A table that hides rows by their values raises RowsHidden.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from resources.iceberg import IcebergResource, Where
+from resources.iceberg import IcebergResource, Where, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -168,7 +168,8 @@ class TablePages:
         if table is None or table.snapshot_by_id(snapshot) is None:
             raise SnapshotGone(f"{self.name}: snapshot {snapshot}")
         names = [part.name for part in table.spec().fields]
-        tasks = list(table.scan(snapshot_id=snapshot).plan_files())
+        with readable(self.name):
+            tasks = list(table.scan(snapshot_id=snapshot).plan_files())
         deleting = {each.file_path: each for task in tasks for each in task.delete_files}
         try:
             positions = {path: _read_deletes(table.io, each) for path, each in deleting.items()}

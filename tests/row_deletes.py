@@ -61,12 +61,14 @@ def delete_in_place(table: Table, doomed: Callable[[Mapping[str, Any]], bool]) -
     return sum(file.record_count for file in found)
 
 
-def delete_by_value(table: Table, column: str, value: str) -> None:
-    """Delete the rows that have ``value``, by a file of values as Flink does. The table has no partitions."""
+def delete_by_value(table: Table, column: str, value: str, *partition: Any) -> None:
+    """Delete the rows that have ``value`` from a partition, by a file of values as Flink does."""
     number = table.schema().find_field(column).field_id
     field = pa.field(column, pa.string(), metadata={"PARQUET:field_id": str(number)})
     values = pa.table([pa.array([value])], schema=pa.schema([field]))
-    file = _file(table, DataFileContent.EQUALITY_DELETES, values, partition=Record(), equality_ids=[number])
+    file = _file(
+        table, DataFileContent.EQUALITY_DELETES, values, partition=Record(*partition), equality_ids=[number]
+    )
     _commit_deletes(table, [file])
 
 

@@ -158,6 +158,7 @@ _MEANINGS = {
     422: "Fields that are not as expected, or an Idempotency-Key that was used with another body.",
     429: "Too many requests; `Retry-After` says when to come again.",
     500: "A mistake of ours; the request id finds it in the log.",
+    501: "Another engine has deleted findings in a way that can't be read here.",
     503: "Not now; nothing was lost. `Retry-After` says when to come again.",
 }
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}

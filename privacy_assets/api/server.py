@@ -24,7 +24,7 @@ from privacy_assets.scan.tables import FINDINGS
 from resources import clients, settings
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
-from resources.iceberg import IcebergResource
+from resources.iceberg import IcebergResource, RowsHidden
 from resources.iceberg_pages import SnapshotGone, TablePages
 from resources.queue_sender import QueueSender
 from resources.scan_jobs import ScanJobsResource
@@ -59,6 +59,7 @@ def services(estate: Estate) -> Services:
         ),
         oidc=_oidc(audience),
         snapshot_gone=SnapshotGone,
+        rows_hidden=RowsHidden,
         troubles=clients.troubles(),
     )
 

@@ -84,7 +84,8 @@ class ScanQueue(Protocol):
 
 
 class Findings(Protocol):
-    """The findings of all scans, as of a snapshot; one that is gone raises ``Services.snapshot_gone``.
+    """The findings of all scans, as of a snapshot; one that is gone raises ``Services.snapshot_gone``, and
+    one that can't be read as another engine has deleted from it ``Services.rows_hidden``.
 
     ``where`` names the values that columns may have.
     """
@@ -136,6 +137,7 @@ class Services:
     options: Options = field(default_factory=Options)
     oidc: Oidc | None = None
     snapshot_gone: type[Exception] = LookupError
+    rows_hidden: type[Exception] = NotImplementedError
     troubles: tuple[type[Exception], ...] = (OSError,)
     now: Callable[[], datetime] = utc_now
 

@@ -20,7 +20,7 @@ from privacy_assets.scan.tables import FINDINGS
 from resources import clients
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
-from resources.iceberg import IcebergResource
+from resources.iceberg import IcebergResource, RowsHidden
 from resources.iceberg_pages import SnapshotGone, TablePages
 from resources.provision import KINDS
 from resources.provision_api import ApiNames, shapes
@@ -108,6 +108,7 @@ def build(unique: str, options: Options | None = None, **services: Any) -> Api:
         "buckets": lambda: {f"data-{unique}": "", f"other-{unique}": "logs/"},
         "findings": TablePages(IcebergResource(database=f"db_{unique}", bucket=f"lake-{unique}"), FINDINGS),
         "snapshot_gone": SnapshotGone,
+        "rows_hidden": RowsHidden,
         "options": options or PROMPT,
         "troubles": clients.troubles(),
         **services,

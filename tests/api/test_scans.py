@@ -15,7 +15,7 @@ from privacy_assets.scan.requests import parse_request
 from privacy_assets.scan.tables import FINDING_COLUMNS, FINDINGS, PARTITION_BY
 from resources.iceberg import IcebergResource
 from tests.api.house import Api, running
-from tests.row_deletes import delete_in_place
+from tests.row_deletes import delete_by_value, delete_in_place
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -220,6 +220,20 @@ def test_what_athena_deletes_in_place_is_in_no_page_and_no_file(found: Api) -> N
     assert [json.loads(line)["id"] for line in lines] == [one["id"] for one in left]
     rest = http.get("/results", params={**every, "cursor": cursor}).json()
     assert (rest["total"], rest["findings"]) == (len(before), before[50:])
+
+
+@pytest.mark.parametrize("address", ["/results", "/results.jsonl", "/results.csv", "/results.sarif"])
+def test_what_was_deleted_by_value_is_told_in_words(found: Api, address: str) -> None:
+    """As Flink deletes, and nobody in AWS: which findings are left can't be read, and that is no crash."""
+    iceberg = IcebergResource(database=f"db_{found.unique}", bucket=f"lake-{found.unique}")
+    table = iceberg.table(FINDINGS)
+    assert table is not None
+    delete_by_value(table, "severity", "medium", f"data-{found.unique}")
+    answer = found.http(**found.bearer(found.client())).get(address)
+    assert answer.status_code == 501, answer.text
+    said = answer.json()
+    assert said["type"].endswith(":deletes-by-equality")
+    assert "deleted by equality, which can't be read here" in said["detail"]
 
 
 def test_filters_hold_at_every_offset(found: Api) -> None:

@@ -9,9 +9,11 @@ import binascii
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -19,7 +21,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import iterate_in_threadpool
 
-from privacy_assets.api import problems
+from privacy_assets.api import logs, problems
 from privacy_assets.api.auth import Caller, require
 from privacy_assets.api.problems import FieldError, Problem, invalid
 from privacy_assets.api.services import Services, Where
@@ -150,7 +152,7 @@ def router(services: Services) -> APIRouter:
         summary="Findings, in pages",
         response_description="A page.",
         response_model=Findings,
-        responses=problems.responses(401, 403, 410, 422),
+        responses=problems.responses(401, 403, 410, 422, 501),
     )
     async def results(
         caller: _Reader,
@@ -178,7 +180,7 @@ def router(services: Services) -> APIRouter:
             response_class=StreamingResponse,
             responses={
                 200: {"description": f"{form[0]}.", "content": {form[1]: {"schema": {"type": form[3]}}}},
-                **problems.responses(401, 403, 410, 422),
+                **problems.responses(401, 403, 410, 422, 501),
             },
         )(_export(services, form))
     return made
@@ -207,10 +209,8 @@ async def _page(services: Services, where: Where, place: _Place, limit: int) -> 
         total = store.count(place.snapshot, where)
         return total, store.rows(place.snapshot, where, place.start, limit)
 
-    try:
+    with _told(services):
         total, rows = await services.call(read)
-    except services.snapshot_gone:
-        raise _gone() from None
     end = place.start + len(rows)
     has_more = bool(rows) and end < total
     return Findings(
@@ -222,9 +222,21 @@ async def _page(services: Services, where: Where, place: _Place, limit: int) -> 
     )
 
 
-def _gone() -> Problem:
-    detail = "what this cursor stands on is no longer kept: start again without one"
-    return Problem(410, detail, kind="cursor-gone")
+@contextmanager
+def _told(services: Services) -> Iterator[None]:
+    """What can't be read. Raises Problem 410 and 501."""
+    try:
+        yield
+    except services.snapshot_gone:
+        detail = "what this cursor stands on is no longer kept: start again without one"
+        raise Problem(410, detail, kind="cursor-gone") from None
+    except services.rows_hidden as error:
+        logs.failed("findings can't be read", error)
+        detail = (
+            "findings were deleted by equality, which can't be read here; to try again helps once the engine "
+            "that deleted them has rewritten the table's files"
+        )
+        raise Problem(501, detail, kind="deletes-by-equality") from None
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:
@@ -293,12 +305,10 @@ def _export(services: Services, form: _Form) -> Callable[..., Any]:
         where = which.where(caller)
         snapshot = await services.call(services.findings.snapshot)
         found = _records(services, snapshot, where)
-        lines = text(services, found)
-        try:  # what can go wrong does so before the answer begins
-            first = await services.call(next, lines, "")
-        except services.snapshot_gone:
-            raise _gone() from None
-        return StreamingResponse(_chunks(first, lines), media_type=media_type)
+        with _told(services):  # what can go wrong does so before the answer begins
+            first = await services.call(lambda: list(islice(found, 1)))
+        lines = text(services, chain(first, found))
+        return StreamingResponse(_chunks(lines), media_type=media_type)
 
     return exported
 
@@ -311,9 +321,9 @@ def _records(services: Services, snapshot: int | None, where: Where) -> Iterator
             yield {"id": finding_id(row), **export.record(f"s3://{row['bucket']}/{row['key']}", row)}
 
 
-async def _chunks(first: str, lines: Iterator[str]) -> AsyncIterator[bytes]:
+async def _chunks(lines: Iterator[str]) -> AsyncIterator[bytes]:
     def chunks() -> Iterator[bytes]:
-        held, size = [first], len(first)
+        held, size = list[str](), 0
         for line in lines:
             held.append(line)
             size += len(line)
