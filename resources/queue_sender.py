@@ -30,6 +30,10 @@ class QueueSender:
         for body in [bodies] if isinstance(bodies, str) else bodies:
             self.caller.json("SendMessage", {"QueueUrl": self._found(), "MessageBody": body})
 
+    def find(self) -> None:
+        """Look the queue up, which the first message would wait for."""
+        self._found()
+
     def _found(self) -> str:
         if not self._url:
             with self._lock:

@@ -40,6 +40,7 @@ def create_app(services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        services.preparation.begin()
         yield
         await services.tally.tell()
 

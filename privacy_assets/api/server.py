@@ -41,15 +41,18 @@ def services(estate: Estate) -> Services:
     iceberg = IcebergResource(database=settings.GLUE_DATABASE.value(), bucket=settings.LAKE_BUCKET.value())
     detectors = path_of(settings.DETECTORS) if settings.DETECTORS.value() else None
     audience = settings.API_AUDIENCE.value()
+    findings, requests = TablePages(iceberg, FINDINGS), SubjectRequests()
+    events, scans = QueueSender(settings.EVENT_QUEUE.value()), QueueSender(settings.SCAN_QUEUE.value())
     return Services(
         secrets=ApiSecrets.from_settings(is_waited_for=True),
         state=ApiState.from_settings(),
-        events=QueueSender(settings.EVENT_QUEUE.value()),
+        events=events,
         scan_jobs=ScanJobsResource(table=settings.SCAN_JOBS_TABLE.value()),
-        scan_queue=QueueSender(settings.SCAN_QUEUE.value()),
+        scan_queue=scans,
         buckets=lambda: {bucket.name: bucket.prefix for bucket in estate.buckets},
-        findings=TablePages(iceberg, FINDINGS),
-        requests=SubjectRequests(),
+        findings=findings,
+        requests=requests,
+        first_needs=(events.find, scans.find, requests.prepare, findings.snapshot),
         titles=lambda: load_rules(detectors).titles,
         options=Options(
             issuer=audience,
@@ -85,6 +88,12 @@ class SubjectRequests:
 
     def close(self, job_id: str) -> Job:
         return composition.close(self._resources, job_id)
+
+    def prepare(self) -> None:
+        """Make all of it, and read what the first request would: the ledger's edge, the key of pseudonyms."""
+        _ = self.register
+        self.log.open()
+        self._resources.erasures.pseudonym("subject", "")
 
 
 def application() -> FastAPI:

@@ -14,6 +14,7 @@ from privacy_assets.api import logs
 from privacy_assets.api.cached import COOL_DOWN_SECONDS, FRESH_SECONDS, PATIENCE_SECONDS, Cached
 from privacy_assets.api.clients import Registry, parse_registry
 from privacy_assets.api.limits import Counts, RateLimit
+from privacy_assets.api.preparation import Preparation
 from privacy_assets.api.problems import busy
 from privacy_assets.api.tokens import KeysUnavailable, Oidc, SigningKeys, parse_keys, utc_now
 
@@ -134,6 +135,8 @@ class Services:
     """What each detector finds, in words."""
     requests: Any = None
     """What requests of subjects stand on (``routes.dsar.Requests``)."""
+    first_needs: Sequence[Callable[[], object]] = ()
+    """What makes that which a first call would wait for."""
     options: Options = field(default_factory=Options)
     oidc: Oidc | None = None
     snapshot_gone: type[Exception] = LookupError
@@ -156,6 +159,11 @@ class Services:
         """Whether DynamoDB answers, as it was some seconds ago: whoever probes asks it no more often."""
         seconds = self.options.ready_seconds
         return Cached(self.state.ready, seconds, seconds, stale=0.0)
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What is made at the start."""
+        return Preparation(self.first_needs, [self.oidc.keys.get] if self.oidc is not None else [])
 
     def _cached(self, load: Callable[[], T]) -> Cached[T]:
         def loaded() -> T:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from privacy_assets.api import logs
 from privacy_assets.api.limits import RateLimit
 from privacy_assets.api.middleware import HEADERS
+from privacy_assets.api.preparation import Preparation
 from privacy_assets.api.services import Options
 from resources.api_state import ApiState
 from tests.api.house import PROMPT, Api, running
@@ -110,6 +112,40 @@ def test_probes_need_no_token_and_tell_when_it_can_not_work(api: Api) -> None:
         assert time.monotonic() < until
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_it_is_ready_when_what_first_calls_need_is_made(aws: str, unique: str) -> None:
+    """What fails keeps the rest from nobody; it is made when it is needed. Others are answered meanwhile."""
+    made, done = threading.Event(), list[str]()
+
+    def fails() -> None:
+        done.append("failed")
+        raise OSError
+
+    def waits() -> None:
+        assert made.wait(60)
+        done.append("made")
+
+    with running(unique, first_needs=(fails, waits)) as api, api.http() as http:
+        answer = http.get("/readyz")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert http.get("/healthz").status_code == 200
+        assert api.token(api.client()).status_code == 200
+        assert done == ["failed"]
+        made.set()
+        while http.get("/readyz").status_code != 200:
+            pass
+        assert done == ["failed", "made"]
+
+
+@pytest.mark.anyio
+async def test_what_hangs_is_waited_for_so_long_and_no_longer() -> None:
+    made = threading.Event()
+    patient, hanging = Preparation([made.wait]), Preparation([made.wait], patience=0.0)
+    assert not await patient.over(0.01)
+    assert await hanging.over(60)
+    made.set()
+    assert await patient.over(60)
 
 
 @pytest.mark.parametrize("path", ["/scan", "/dsar"])

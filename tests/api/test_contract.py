@@ -62,6 +62,17 @@ def document(api: Api) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_url(f"{api.address}/openapi.json")
 
 
+def test_when_it_is_ready_nothing_that_a_first_call_needs_is_left_to_be_made(api: Api) -> None:
+    with api.http() as http:
+        while http.get("/readyz").status_code != 200:
+            pass
+    requests = api.services.requests
+    assert {"_resources", "register", "log"} <= set(vars(requests))
+    assert requests.log._loaded
+    assert api.services.findings._latest[0] > 0  # type: ignore[attr-defined]
+    assert api.services.events._url  # type: ignore[attr-defined]
+
+
 def test_every_address_is_tried(document: schemathesis.BaseSchema) -> None:
     served = {(each.ok().method.upper(), each.ok().path) for each in document.get_all_operations()}
     assert served == set(ADDRESSES)

@@ -507,6 +507,7 @@ def test_an_issuer_that_hangs_holds_nobody_whose_key_is_known(
     with running(unique, oidc=oidc) as api:
         create_client(api.secrets, "partner", ["events:write"], None, is_oidc=True)
         assert enter(api, issuer.token()).status_code == 200
+        before = issuer.asked
         issuer.answers.clear()
         try:
             with ThreadPoolExecutor(8) as pool:
@@ -517,7 +518,7 @@ def test_an_issuer_that_hangs_holds_nobody_whose_key_is_known(
             issuer.answers.set()
         assert {answer.status_code for answer in answers} == {200}
         assert unknown.status_code == 401
-        assert issuer.asked == 2
+        assert issuer.asked == before + 1
 
 
 BAD_SETS = {

@@ -4,7 +4,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from privacy_assets.api import problems
+from privacy_assets.api.problems import busy
 from privacy_assets.api.services import Services
+
+_SECONDS = 2.0
+"""How long a probe is held while the process starts."""
 
 
 class Health(BaseModel):
@@ -23,7 +27,11 @@ def router(services: Services) -> APIRouter:
 
     @made.get("/readyz", summary="Whether it can work", responses=problems.responses())
     async def readyz() -> Health:
-        """Keys and clients are read, and DynamoDB answers, or did within the last seconds."""
+        """What first calls need is made, keys and clients are read, and DynamoDB answers, or did within the
+        last seconds.
+        """
+        if not await services.preparation.over(_SECONDS):
+            raise busy("it is starting", 1)
         await services.known(services.keys.get())
         await services.known(services.registry.get())
         await services.known(services.readiness.get())
