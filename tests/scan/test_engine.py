@@ -96,6 +96,14 @@ def test_a_secret_is_known_by_its_column(kind: str, tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_without_names_is_judged_by_its_words() -> None:
+    content = b"7,ssn 536904399,2\n8,txn 4539578763621486,2\n" * 3
+    findings = [one for one in Scanner().scan(read(io.BytesIO(content), "")) if isinstance(one, Finding)]
+    assert [(one.detector, one.place.column, one.place.row) for one in findings] == [
+        ("ssn", "column 2", row) for row in (1, 3, 5)
+    ]
+
+
 def test_a_length_is_told_over_two_segments() -> None:
     content = ("é" * (SEGMENT // 2 - 3) + " ssn " + SSN).encode("utf-16")
     (finding,) = (one for one in Scanner().scan(read(io.BytesIO(content), "")) if isinstance(one, Finding))

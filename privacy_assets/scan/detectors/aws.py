@@ -7,6 +7,7 @@ all: forty characters of base64, so it must be called a secret or stand next to 
 """
 
 from math import log2
+from urllib.parse import unquote
 
 from privacy_assets.scan.detectors.masks import KeepPrefix, ends
 from privacy_assets.scan.detectors.shape import (
@@ -22,8 +23,14 @@ from privacy_assets.scan.detectors.shape import (
 
 _PREFIXES = (b"AKIA", b"ASIA", b"ABIA", b"ACCA")
 _PREFIX = "(?:AKIA|ASIA|ABIA|ACCA)"
-_FORTY = r"""(?:(?<![A-Za-z0-9+/\\])|(?<=\\[nrt"]))
-    (?P<value>(?:[A-Za-z0-9+]|\\?/){40})(?![A-Za-z0-9+/=_-]|\\/)"""
+_FORTY = r"""(?:(?<![A-Za-z0-9+/\\])|(?<=\\[nrt"])|(?<=%20)|(?<=%22)|(?<=%3[ADad]))
+    (?P<value>(?:[A-Za-z0-9+]|\\?/|%2[BFbf]){40})(?![A-Za-z0-9+/=_-]|\\/|%2[BFbf])"""
+_GIVEN = r"""(?: ["'`\\\])]{0,3} \s{0,8} (?:\[[\w*]{0,24}\])?
+        (?: (?::[ ]?&?\w{1,24}[ ]?)? [:=]{1,2}>? | [,>(| \t] | \s{1,8}is[ ])
+        [\s"'`\\|@(>-]{0,20} (?:(?<=[\s=:(,])[bru]["'])?
+    | (?:%2[02]|%3[ADad]){1,4}
+    | \s{0,8} (?:</?[A-Za-z][^<>]{0,80}>\s{0,8}){1,4})"""
+"""What stands between a name and its value: an assignment, with a type or what was asked with, or tags."""
 _BETWEEN = r"(?:[^A-Za-z0-9+/]{1,64}+[A-Za-z0-9+/]{1,64}+){0,12}?[^A-Za-z0-9+/]{1,64}"
 """At most twelve words between a secret and its id: possessive, or a long text would be tried in all ways."""
 
@@ -45,7 +52,7 @@ def looks_secret(value: str) -> bool:
     >>> looks_secret("da39a3ee5e6b4b0d3255bfef95601890afd80709")
     False
     """
-    value = value.replace("\\/", "/")
+    value = unquote(value.replace("\\/", "/"))
     if value.upper() == value or value.lower() == value or set(value) <= set("0123456789abcdefABCDEF"):
         return False
     # One secret in a thousand has letters alone, as the names in source code have; those repeat their
@@ -58,7 +65,7 @@ def looks_secret(value: str) -> bool:
 
 AWS_ACCESS_KEY_ID = Detector(
     name="aws_access_key_id",
-    version=1,
+    version=2,
     title="AWS access key id",
     severity=Severity.HIGH,
     forms=(
@@ -67,9 +74,9 @@ AWS_ACCESS_KEY_ID = Detector(
             pattern(rf"{NOT_INSIDE}{_PREFIX}[A-Z2-7]{{16}}(?![A-Za-z0-9_])"),
             alone=Confidence.HIGH,
         ),
-        Form(  # no id that AWS gives, but one that people make up
-            Literals(_PREFIXES),
-            pattern(rf"{NOT_INSIDE}{_PREFIX}[A-Z0-9]{{16}}(?![A-Za-z0-9_])"),
+        Form(  # no id that AWS gives, but one that people make up, or of a kind that others look for
+            Literals((*_PREFIXES, b"A3T")),
+            pattern(rf"{NOT_INSIDE}(?:{_PREFIX}|A3T[A-Z0-9])[A-Z0-9]{{16}}(?![A-Za-z0-9_])"),
             alone=Confidence.LOW,
             supported=Confidence.MEDIUM,
         ),
@@ -85,6 +92,8 @@ AWS_ACCESS_KEY_ID = Detector(
         "⟦ABIA‹A-Z2-7×16›⟧",
         "⟦ACCA‹A-Z2-7×16›⟧",
         r"[default]\n⟦AKIA‹A-Z2-7×16›⟧\n",
+        "⟦AKIA‹A-Z0-9×16›⟧",
+        "⟦A3TX‹A-Z0-9×16›⟧",
     ),
     decoys=(
         "AKIA‹A-Z2-7×15›",
@@ -97,14 +106,15 @@ AWS_ACCESS_KEY_ID = Detector(
 
 AWS_SECRET_ACCESS_KEY = Detector(
     name="aws_secret_access_key",
-    version=2,
+    version=3,
     title="AWS secret access key",
     severity=Severity.CRITICAL,
     forms=(
         Form(
             Literals((b"secret",), ignore_case=True),
             pattern(
-                rf"secret [_ .-]? access [\w .-]{{0,30}} [^A-Za-z0-9+/\n]{{1,20}} \s{{0,20}} {_FORTY}",
+                rf"""secret [_ .-]? access [\w .-]{{0,30}} (?:[^A-Za-z0-9+/]{{1,20}} | {_GIVEN}) \s{{0,20}}
+                    {_FORTY}""",
                 ignore_case=True,
             ),
             alone=Confidence.HIGH,
@@ -112,23 +122,22 @@ AWS_SECRET_ACCESS_KEY = Detector(
         Form(
             Literals((b"secret",), ignore_case=True),
             pattern(
-                rf"""secret (?: [_ .-]? key (?: [_ .-]? id)?)? [ \t"'`\\]{{0,4}} (?:[:=]{{1,2}}>?|[,> \t])
-                    [\s"'`\\]{{0,20}} {_FORTY}""",
+                rf"secret (?: [_ .-]? key)? (?: [_.-]?[\w.-]{{1,20}})? {_GIVEN} {_FORTY}",
                 ignore_case=True,
             ),
         ),
         Form(  # a name and a value, as in Kubernetes, CloudFormation and Hadoop
             Literals((b"secret",), ignore_case=True),
             pattern(
-                rf"""secret [_ .-]? (?:access)? [_ .-]? (?:key)? [\w.-]{{0,20}} [\s"'`\\,<;] [^{{}}]{{0,80}}?
-                    \bvalue\b [^A-Za-z0-9+/]{{1,20}} {_FORTY}""",
+                rf"""secret [_ .-]? (?:access)? [_ .-]? (?:key)? [\w.-]{{0,20}} [\s"'`\\,<;]
+                    \s{{0,4}} [{{]? [^{{}}]{{0,120}}? (?:value|default)\b [^A-Za-z0-9+/]{{1,20}} {_FORTY}""",
                 ignore_case=True,
             ),
         ),
         Form(
             Literals((b"aws_key", b"aws-key", b"awskey", b"aws_sk", b"awssk"), ignore_case=True),
             pattern(
-                rf"""aws [_-]? (?:key|sk) [ \t"'`\\]{{0,4}} [:=]{{1,2}}>? [\s"'`\\]{{0,20}} {_FORTY}""",
+                rf"aws [_-]? (?:key|sk) {_GIVEN} {_FORTY}",
                 ignore_case=True,
             ),
         ),
@@ -167,6 +176,20 @@ AWS_SECRET_ACCESS_KEY = Detector(
         "<name>fs.s3a.secret.key</name>\n<value>⟦‹A-Za-z0-9/+×40›⟧</value>",
         "aws_key=⟦‹A-Za-z0-9/+×40›⟧",
         "name,secret_access_key\nada,⟦‹A-Za-z0-9/+×40›⟧\n",
+        "AWS Secret Access Key [None]: ⟦‹A-Za-z0-9/+×40›⟧",
+        'variable "aws_secret_key" {\n  type = string\n  default = "⟦‹A-Za-z0-9/+×40›⟧"\n}',
+        "my aws secret key is ⟦‹A-Za-z0-9/+×40›⟧",
+        'kAmazonS3SecretKey = @"⟦‹A-Za-z0-9/+×40›⟧";',
+        'let secret_access_key: &str = "⟦‹A-Za-z0-9/+×40›⟧";',
+        'aws_secret_key=b"⟦‹A-Za-z0-9/+×40›⟧"',
+        "<td>Secret access key</td><td>⟦‹A-Za-z0-9/+×40›⟧</td>",
+        "<key>AWSSecretKey</key>\n<string>⟦‹A-Za-z0-9/+×40›⟧</string>",
+        "AWS_SECRET_ACCESS_KEY\n⟦‹A-Za-z0-9/+×40›⟧",
+        "ParameterKey=AwsSecretKey,ParameterValue=⟦‹A-Za-z0-9/+×40›⟧",
+        "AWS_SECRET_KEY_PROD=⟦‹A-Za-z0-9/+×40›⟧",
+        '.withSecretKey("⟦‹A-Za-z0-9/+×40›⟧")',
+        "aws_secret%3D⟦‹A-Za-z0-9/+×19›%2F%2B‹A-Za-z0-9/+×19›⟧%26",
+        "| `aws_secret` | `⟦‹A-Za-z0-9/+×40›⟧` |",
     ),
     decoys=(
         "aws_secret_access_key=da39a3ee5e6b4b0d3255bfef95601890afd80709",
@@ -175,5 +198,7 @@ AWS_SECRET_ACCESS_KEY = Detector(
         "commit=‹A-Za-z0-9/+×40›",
         "secret,commit\nno,‹A-Za-z0-9/+×40›\n",
         "secret_name: this/is/the/path/of/a/secret/of/the/team",
+        "<td>Secret</td><td>x</td><td>Commit</td><td>y</td><td>‹A-Za-z0-9/+×40›</td>",
+        "no secret here, but etag ‹A-Za-z0-9/+×40›",
     ),
 )

@@ -23,13 +23,15 @@ from privacy_assets.scan.detectors.shape import (
 # characters beyond U+FFFF are ancient scripts and pictures.
 _LETTER2 = r"(?:\xc3[\x80-\x96\x98-\xb6\xb8-\xbf]|[\xc4-\xd4][\x80-\xbf])"
 _LETTER3 = r"(?:(?:[\xe0\xe1\xe4-\xed][\x80-\xbf]|\xe3[\x81-\xbf])[\x80-\xbf])"
-_MAILBOX = rf"(?:[DLMOdlmo]')?(?:[A-Za-z0-9_]|{_LETTER2}) (?:[A-Za-z0-9._%+-]|{_LETTER2}){{0,63}}"
+# A per cent sign, and not what begins an escape in a URL, unless that is of a plus.
+_PERCENT = r"%(?![2-57][0-9A-Fa-f])|%2[Bb]"
+_MAILBOX = rf"(?:[DLMOdlmo]')?(?:[A-Za-z0-9_]|{_LETTER2}) (?:[A-Za-z0-9._+-]|{_PERCENT}|{_LETTER2}){{0,63}}"
 _LEAD = bytes([*b"._%+-'", *string.ascii_letters.encode(), *string.digits.encode(), *range(0x80, 0x100)])
 _LABEL = rf"(?:[A-Za-z0-9]|{_LETTER2}|{_LETTER3}) (?:(?:[A-Za-z0-9-]|{_LETTER2}|{_LETTER3}){{0,62}}(?<!-))?"
 _TOP = rf"(?:[Xx][Nn]--[A-Za-z0-9-]{{2,59}}|[A-Za-z]{{2,24}}|(?:{_LETTER2}|{_LETTER3}){{2,24}})"
 
 _DOMAIN = rf"(?:{_LABEL}[.]){{1,8}}{_TOP}(?![A-Za-z0-9_@-]|[.][A-Za-z0-9]|:[/~])"
-_BEGIN = r"(?:(?<![A-Za-z0-9._%+-])|(?<=(?<![A-Za-z0-9._%+-])[-.]))"
+_BEGIN = r"(?:(?<![A-Za-z0-9._%+-])|(?<=(?<![A-Za-z0-9._%+-])[-.])|(?<=%[2-57][0-9A-Fa-f]))"
 
 _EXTENSIONS = listed(
     """
@@ -86,7 +88,7 @@ def sample(value: str) -> bool:
 
 EMAIL = Detector(
     name="email",
-    version=2,
+    version=3,
     title="E-mail address",
     severity=Severity.MEDIUM,
     forms=(
@@ -154,6 +156,8 @@ EMAIL = Detector(
         "邮箱：⟦jane@example.org⟧。",
         "x@y, ⟦jane@example.org⟧",
         "%40 ⟦jane%doe@example.org⟧",
+        "?next=mail%3D⟦jane@example.org⟧%26x",
+        "%22⟦jane%2Bnews@example.org⟧%22",
         '⟦"jane doe"@example.org⟧',
         "⟦jane@[192.0.2.1]⟧",
         "-⟦jane@example.org⟧",

@@ -44,7 +44,7 @@ _WORDS = (b"password", b"passwd", b"passphrase", b"passcode", b"pwd")
 
 PASSWORD = Detector(
     name="password",
-    version=1,
+    version=2,
     title="Password in an assignment",
     severity=Severity.HIGH,
     forms=(
@@ -66,6 +66,15 @@ PASSWORD = Detector(
                 ignore_case=True,
             ),
         ),
+        Form(  # to the end of the line, as in YAML: no parameters follow
+            Literals(_WORDS, ignore_case=True),
+            pattern(
+                _NAME
+                + r"""[ \t]{0,8} :[ \t] [ \t]{0,8} (?![~./])
+                (?P<value>[^"'`\s\\,<>()]{5,128}) (?=[ \t]{0,8}(?:[\r\n]|\Z))""",
+                ignore_case=True,
+            ),
+        ),
         Form(
             Literals(_WORDS, ignore_case=True),
             pattern(_NAME + r"> [ \t]{0,4} (?P<value>[^<>\s]{4,128}) [ \t]{0,4}</", ignore_case=True),
@@ -80,6 +89,7 @@ PASSWORD = Detector(
         '{"password": "⟦c0rrect-h0rse!⟧", "x": 1}',
         "password: ⟦c0rrect-h0rse!⟧\n",
         "password: ⟦hunt3rs2⟧",
+        "password: ⟦Tr0ub4dor&3⟧\n",
         "<password>⟦c0rrect-h0rse!⟧</password>",
         "Server=x;Uid=y;Pwd=⟦c0rrect-h0rse!⟧;",
         "login?user=x&password=⟦c0rrect-h0rse⟧&next=1",

@@ -66,13 +66,12 @@ def unassigned(value: str) -> bool:
     return not is_assigned(digits_of(value)[-10:][:3])
 
 
-_START = r"(?<![A-Za-z0-9])(?<!\d[-.+])(?<![$#/])"
+_START = r"(?<![A-Za-z0-9])(?<!\d[-.+])(?<![$#])(?:(?<!/)|(?<=[-. ]\d{4}/))"
 _END = r"(?![A-WYZa-wyz0-9_@]|[xX][A-Za-z_]|[-.]\d|-[A-Za-z])"
-_COUNTRY = r"(?:\+1|(?:00|011)?1)"
 
 US_PHONE = Detector(
     name="us_phone",
-    version=2,
+    version=3,
     title="US telephone number",
     severity=Severity.MEDIUM,
     forms=(
@@ -196,6 +195,7 @@ US_PHONE = Detector(
         "call ⟦1-4155552671⟧",
         "⟦+1 4155552671⟧",
         "phone: ⟦(266) 555-2671⟧",
+        "055-0199/⟦415-555-2671⟧",
     ),
     decoys=(
         "123-456-7890",
@@ -212,5 +212,7 @@ US_PHONE = Detector(
         "a415-555-2671",
         "415 555 2671",
         "v2.415.555.2671",
+        "items/415-555-2671",
+        "2026/415-555-2671",
     ),
 )

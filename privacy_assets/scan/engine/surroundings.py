@@ -25,8 +25,11 @@ _ENDS_OF_LABELS = bytes.maketrans(b"\r\t,;{}[]()<\"'`&?|\\", b"\n" * 18)
 _LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _TELLS_NOTHING = (
     b"value val v number num no nr text data content field body message msg string payload result key name"
+    b" column col"
 )
-_VAGUE = frozenset(_TELLS_NOTHING.split())
+_VAGUE = frozenset([b"", *_TELLS_NOTHING.split()])
+_COUNTED = b"0123456789 _"
+"""What the names of columns end with that have none: ``column 3``."""
 _QUOTED = re.compile(rb'"(?:[^"]|"")*"')
 _NAME = re.compile(r"[^\W\d][\w .()/#%:*-]{0,60}")
 
@@ -114,8 +117,12 @@ def called_before(before: bytes) -> bytes | None:
 
 
 def tells(name: bytes | None) -> bytes | None:
-    """``name``, or None where it could be any value's."""
-    return name if name and name.lower() not in _VAGUE else None
+    """``name``, or None where it could be any value's.
+
+    >>> tells(b"ssn"), tells(b"value"), tells(b"column 3"), tells(b"30")
+    (b'ssn', None, None, None)
+    """
+    return name if name and name.lower().rstrip(_COUNTED) not in _VAGUE else None
 
 
 def line_before(before: bytes) -> bytes:

@@ -28,7 +28,7 @@ from privacy_assets.scan.text import Segment, Unread
 
 __all__ = ["VERSION", "Limits", "Reading", "read"]
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same bytes may give other text; what was read before is then read again."""
 
 # In the order they are asked: a mail is text too, and everything is binary.

@@ -12,11 +12,21 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_JSON = re.compile(rb"(?P<run>\\+)(?:u00(?P<code>[0-9a-fA-F]{2})|(?P<space>[ntrbf])|/)|%40")
-_MARKUP = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|%40")
-_URL = re.compile(rb"%40")
-_TORN = re.compile(rb"(?:\\+(?:u[0-9a-fA-F]{0,3})?|&[#A-Za-z0-9]{0,32}|%4?)\Z")
+# Of URLs the address's sign, and beside numbers what separates: all of it would cost a log half its speed.
+_PERCENT = (
+    rb"%(?:40|2[8Bb](?=\d)|(?:0[9AaDd]|2[0-46-9A-Ea-e]|3[A-Fa-f]|5[BDFbdf]|7[B-Db-d])"
+    rb"(?:(?=[+(]?\d{3}|%2[8Bb]\d)|(?<=\d{3}%..)))"
+)
+_JSON = re.compile(rb"(?P<run>\\+)(?:u00(?P<code>[0-9a-fA-F]{2})|(?P<space>[ntrbf])|/)|" + _PERCENT)
+_MARKUP = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|" + _PERCENT)
+_URL = re.compile(_PERCENT)
+_TORN = re.compile(
+    rb"(?:\\+(?:u[0-9a-fA-F]{0,3})?|&[#A-Za-z0-9]{0,32}|(?:\d{3})?(?:%[0-9A-Fa-f]{0,2}){1,2}[+(]?\d{0,2})\Z"
+)
 _LONGEST = 64
+_CHARACTERS = {
+    written % code: bytes([max(code, 32)]) for code in range(128) for written in (b"%%%02X", b"%%%02x")
+}
 _LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz")
 
 
@@ -47,22 +57,25 @@ def escapes_of(head: bytes) -> Escapes:
 
 def untorn(data: bytes) -> int:
     """How many bytes of ``data``, from the first on, tear no escape."""
-    if not data.endswith((b"%", b"%4")) and b"\\" not in data[-_LONGEST:] and b"&" not in data[-_LONGEST:]:
+    end = data[-_LONGEST:]
+    if b"%" not in end and b"\\" not in end and b"&" not in end:
         return len(data)
     torn = _TORN.search(data, max(0, len(data) - _LONGEST))
     return torn.start() if torn and torn.start() else len(data)
 
 
 def url(data: bytes) -> tuple[bytes, Moves | None]:
-    """A text of no kind: addresses in URLs."""
-    return _replace(_URL, lambda _: b"@", data) if b"%40" in data else (data, None)
+    """A text of no kind, and the URLs in it (RFC 3986 §2.1)."""
+    return _replace(_URL, lambda match: _CHARACTERS[match[0]], data) if b"%" in data else (data, None)
 
 
 def json(data: bytes) -> tuple[bytes, Moves | None]:
     """JSON, JSON lines, and lines that JSON is a part of (RFC 8259 §7)."""
     if b"\\" not in data:
         return url(data)
-    if not any(rare in data for rare in (b"\\\\", b"\\/", b"\\u00", b"%40")):
+    if not any(rare in data for rare in (b"\\\\", b"\\/", b"\\u00")) and not (
+        b"%" in data and _URL.search(data)
+    ):
         for letter in (b"\\n", b"\\t", b"\\r", b"\\b", b"\\f"):
             data = data.replace(letter, b"  ")
         return data, None
@@ -77,7 +90,7 @@ def markup(data: bytes) -> tuple[bytes, Moves | None]:
 def _json_character(match: re.Match[bytes]) -> bytes | None:
     whole = match[0]
     if match["run"] is None:
-        return b"@"
+        return _CHARACTERS[whole]
     escaped = len(match["run"]) % 2 == 1
     if match["code"]:
         code = int(match["code"], 16)
@@ -91,8 +104,8 @@ def _json_character(match: re.Match[bytes]) -> bytes | None:
 
 def _markup_character(match: re.Match[bytes]) -> bytes | None:
     whole = match[0]
-    if whole == b"%40":
-        return b"@"
+    if whole[:1] == b"%":
+        return _CHARACTERS[whole]
     text = html.unescape(whole.decode())
     if text == whole.decode():
         return None

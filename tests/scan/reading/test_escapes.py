@@ -4,7 +4,7 @@ import html
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from privacy_assets.scan.reading import escapes
@@ -24,6 +24,8 @@ ADDRESS = "jane@example.com"
         ('{"a": "\\/", "b": "\\u0041b\\/cd\\/ef"}', "Ab/cd/ef", Place(18, line=1), "\\u0041b\\/cd\\/ef"),
         ('2026 INFO {"msg": "{\\"a\\": \\"x\\\\n078-05-1120\\"}"}', VALUE, Place(34, line=1), VALUE),
         ("GET /?user=jane%40example.com", ADDRESS, Place(11, line=1), "jane%40example.com"),
+        ("GET /?x=ssn%3D078-05-1120%26y", VALUE, Place(14, line=1), VALUE),
+        ("GET /?x=%2278%2D05%2D1120%22%20078%2d05%2D1120", VALUE, Place(31, line=1), "078%2d05%2D1120"),
         ("<a href='mailto:jane&#64;example.com'>", ADDRESS, Place(16, line=1), "jane&#64;example.com"),
         (
             "<p>&auml;\njane&#x40;example&period;com",
@@ -51,7 +53,7 @@ def test_a_directory_is_no_line_end() -> None:
 
 
 def test_text_of_no_kind_is_left_alone() -> None:
-    content = b"C:\\new\\u0041 &amp; 100%\n"
+    content = b"C:\\new\\u0041 &amp; 100% a%20b %2F123\n"
     assert seen(content).texts == {"": content}
 
 
@@ -78,7 +80,11 @@ def test_markup_is_unescaped(text: str) -> None:
     assert escapes.markup(html.escape(text).encode())[0].decode() == text or "&" in text
 
 
-@given(st.text(st.sampled_from("a\\u004&#x;%"), max_size=30), st.integers(0, 30))
+@given(st.text(st.sampled_from("a\\u004&#x;%2D(1"), max_size=30), st.integers(0, 30))
+@example("%3D123", 3)
+@example("%3D(123", 4)
+@example("123%3D", 4)
+@example("%20%281", 4)
 def test_cutting_changes_nothing(text: str, at: int) -> None:
     data = text.encode()
     cut = escapes.untorn(data[:at])
