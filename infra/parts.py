@@ -19,8 +19,6 @@ from infra.names import (
     role_name,
     suffixed,
 )
-from privacy_assets.archive.names import DELETIONS_TABLE
-from privacy_assets.ingest.names import EVENTS
 from privacy_assets.sizes import SIZES
 from resources.measures import NAMESPACE
 from resources.provision_archive import ArchiveNames
@@ -199,21 +197,11 @@ class May:
             )
         ]
 
-    def delete_lake(self, *prefixes: str) -> list[Statement]:
-        """Delete so that the older version stays for the time in which a mistake is noticed."""
+    def delete_lake(self, *prefixes: str, versions: bool = False) -> list[Statement]:
+        actions = ["s3:DeleteObject", *(["s3:DeleteObjectVersion"] if versions else [])]
         return [
-            Statement(
-                "DeleteFromLake", ["s3:DeleteObject"], [f"{self.lake}/{prefix}*" for prefix in prefixes]
-            )
-        ]
-
-    def forget(self, *prefixes: str) -> list[Statement]:
-        """Delete for good: every version."""
-        return [
-            Statement(
-                "Forget", ["s3:DeleteObjectVersion"], [f"{self.lake}/{prefix}*" for prefix in prefixes]
-            ),
-            Statement("ListVersions", ["s3:ListBucketVersions"], [self.lake]),
+            Statement("DeleteFromLake", actions, [f"{self.lake}/{prefix}*" for prefix in prefixes]),
+            *([Statement("ListVersions", ["s3:ListBucketVersions"], [self.lake])] if versions else []),
         ]
 
     def catalog(self, *, writes: bool = False, partitions: bool = False) -> list[Statement]:
@@ -234,16 +222,12 @@ class May:
         ]
 
     def iceberg(self) -> list[Statement]:
-        """Tables of Iceberg are read and written through the catalog and their files.
-
-        A commit deletes the metadata of the one that is twenty before it.
-        """
+        """Tables of Iceberg are read and written through the catalog and their files."""
         return [
             *self.catalog(writes=True),
             *self.list_lake(),
             *self.read_lake("iceberg/"),
             *self.write_lake("iceberg/"),
-            *self.delete_lake("iceberg/"),
         ]
 
     def query(self) -> list[Statement]:
@@ -263,12 +247,12 @@ class May:
             Statement("WhereLakeIs", ["s3:GetBucketLocation"], [self.lake]),
         ]
 
-    def exports_of(self, *, lists: bool = True) -> list[Statement]:
+    def exports_of(self) -> list[Statement]:
         """Look at the exports of the governed tables; DynamoDB knows no resources for their list."""
         exports = [self.arn("dynamodb", f"table/{table}/export/*") for table in self.governed]
         return [
             Statement("LookAtExports", ["dynamodb:DescribeExport"], exports),
-            *([Statement("ListExports", ["dynamodb:ListExports"], ["*"])] if lists else []),
+            Statement("ListExports", ["dynamodb:ListExports"], ["*"]),
         ]
 
     def metrics(self) -> list[Statement]:
@@ -298,30 +282,19 @@ class May:
         name = self.arn("secretsmanager", f"secret:{prefix}/{what}")
         return [name] if name.endswith("*") else [name, f"{name}-??????"]
 
-    def requests(self, *, lists: bool = True) -> list[Statement]:
-        """The table of data subject requests; ``lists``: all that are open, beside one whose id is known."""
-        table = self.declared.stage.environment()["PRIVACY_ASSETS_DSAR_JOBS_TABLE"]
+    def dsar_jobs(self, *, lists: bool = True) -> list[Statement]:
+        """The table of data subject requests; what it knows of a subject is encrypted with their key.
+
+        ``lists``: all of them, and not only one whose id is known.
+        """
+        settings = self.declared.stage.environment()
+        table = settings["PRIVACY_ASSETS_DSAR_JOBS_TABLE"]
         return [
-            *self.table("Requests", table, "GetItem", "PutItem"),
+            *self.table("Requests", table, "GetItem", "PutItem", *(("Query", "Scan") if lists else ())),
             *(self.table("OpenRequests", f"{table}/index/*", "Query") if lists else ()),
-        ]
-
-    def ask(self) -> list[Statement]:
-        """Ask for the work on a request."""
-        queue = self.declared.stage.environment()["PRIVACY_ASSETS_DSAR_QUEUE"]
-        return self.queue("Ask", [queue], "GetQueueUrl", "SendMessage")
-
-    def request_key(self) -> list[Statement]:
-        """Encrypts what is known of a subject, in the table and in the bucket of answers."""
-        alias = self.declared.stage.environment()["PRIVACY_ASSETS_DSAR_KEY"]
-        return self.key("RequestKey", alias, "kms:Decrypt", "kms:GenerateDataKey")
-
-    def clear_answers(self) -> list[Statement]:
-        """Delete what was kept for a request that has ended."""
-        bucket = f"arn:aws:s3:::{self.declared.stage.environment()['PRIVACY_ASSETS_DSAR_BUCKET']}"
-        return [
-            Statement("ClearAnswers", ["s3:DeleteObjectVersion"], [f"{bucket}/*"]),
-            Statement("ListAnswers", ["s3:ListBucketVersions"], [bucket]),
+            *self.key(
+                "RequestKey", settings["PRIVACY_ASSETS_DSAR_KEY"], "kms:Decrypt", "kms:GenerateDataKey"
+            ),
         ]
 
     def ledger(self) -> list[Statement]:
@@ -373,7 +346,7 @@ def _code(may: May) -> list[Statement]:
             ["*"],
             {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
         ),
-        *may.exports_of(lists=False),
+        *may.exports_of(),
         *may.table("ScanJobs", names.scan_jobs, "GetItem", "PutItem", "UpdateItem"),
         *may.queue(
             "ListenToRequests",
@@ -389,9 +362,7 @@ def _code(may: May) -> list[Statement]:
             "GetQueueUrl",
             "SendMessage",
         ),
-        *may.requests(),
-        *may.ask(),
-        *may.clear_answers(),
+        *may.dsar_jobs(),
         *may.ledger(),
         *may.tell(names.topic, settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
     ]
@@ -429,7 +400,7 @@ def _daily_audit(may: May) -> list[Statement]:
         *may.list_lake(),
         *may.read_lake("exports/", "snapshots/", "iceberg/", "athena/", "audits/", "reports/"),
         *may.write_lake("snapshots/", "iceberg/", "athena/", "audits/", "reports/"),
-        *may.delete_lake("iceberg/", "snapshots/"),
+        *may.delete_lake("snapshots/"),
         *may.queue(
             "Watch",
             [archive.queue, archive.dead_letters, archive.pipe_dead_letters],
@@ -446,10 +417,10 @@ def _archive_deletions(may: May) -> list[Statement]:
     streams = [may.arn("dynamodb", f"table/{table}/stream/*") for table in may.governed]
     return [
         *may.iceberg(),
-        *may.forget(f"iceberg/{DELETIONS_TABLE}/"),
         *may.queue(
             "Take",
             [names.queue, names.dead_letters, names.pipe_dead_letters],
+            "ChangeMessageVisibility",
             "DeleteMessage",
             "GetQueueAttributes",
             "GetQueueUrl",
@@ -467,9 +438,10 @@ def _archive_deletions(may: May) -> list[Statement]:
         # A pipe's dead letter names the records and not what they say: they are read again.
         Statement(
             "ReadAgain",
-            ["dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+            ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
             streams,
         ),
+        *may.metrics(),
     ]
 
 
@@ -479,14 +451,14 @@ def _archive_restore(may: May) -> list[Statement]:
     tables = [may.arn("dynamodb", f"table/{table}") for table in may.governed]
     return [
         *may.ledger(),
-        *may.iceberg(),
-        *may.read_lake("restores/"),
+        *may.catalog(),
+        *may.list_lake(),
+        *may.read_lake("iceberg/", "restores/"),
         *may.write_lake("restores/"),
         *may.delete_lake("restores/"),
-        # What a restore overwrites is archived before.
-        Statement("Archive", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], [f"{archive}/*"]),
-        Statement("ListArchive", ["s3:ListBucket", "s3:ListBucketVersions"], [archive]),
-        *may.key("ArchiveKey", names.key, "kms:Decrypt", "kms:GenerateDataKey"),
+        Statement("Archived", ["s3:GetObjectVersion"], [f"{archive}/*"]),
+        Statement("ListArchive", ["s3:ListBucket"], [archive]),
+        *may.key("ArchiveKey", names.key, "kms:Decrypt"),
         *may.table("Erasures", names.erasures, "BatchGetItem", "GetItem"),
         Statement(
             "PutBack",
@@ -534,15 +506,17 @@ def _dsar_request(may: May) -> list[Statement]:
     archive = may.archive_names
     tables = [may.arn("dynamodb", f"table/{table}") for table in may.governed]
     return [
-        *may.requests(),
-        *may.request_key(),
-        *may.clear_answers(),
+        *may.dsar_jobs(),
         *may.ledger(),
         *may.iceberg(),
         *_snapshots(may),
         *_archived(may),
-        Statement("Answers", ["s3:GetObject", "s3:PutObject"], [f"{bucket}/*"]),
-        Statement("MissAnswers", ["s3:ListBucket"], [bucket]),
+        Statement(
+            "Answers",
+            ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:PutObject"],
+            [f"{bucket}/*"],
+        ),
+        Statement("ListAnswers", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
         *may.table("Erasures", archive.erasures, "GetItem", "PutItem", "UpdateItem"),
         *may.key("ErasureKey", archive.key, "kms:Decrypt", "kms:GenerateDataKey"),
         Statement(
@@ -568,8 +542,7 @@ def _snapshots(may: May) -> list[Statement]:
     database = may.declared.names.database
     return [
         *may.write_lake(*rewritten),
-        *may.delete_lake(*rewritten),
-        *may.forget("iceberg/", *rewritten),
+        *may.delete_lake("iceberg/", *rewritten, versions=True),
         Statement(
             "LakeVersions",
             ["s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
@@ -597,7 +570,12 @@ def _archived(may: May) -> list[Statement]:
 
 
 def _dsar_approval(may: May) -> list[Statement]:
-    return [*may.requests(lists=False), *may.ask(), *may.ledger()]
+    settings = may.declared.stage.environment()
+    return [
+        *may.dsar_jobs(),
+        *may.ledger(),
+        *may.tell(settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
+    ]
 
 
 def _ingest_events(may: May) -> list[Statement]:
@@ -606,16 +584,18 @@ def _ingest_events(may: May) -> list[Statement]:
     return [
         *may.iceberg(),
         *may.ledger(),
-        *may.forget(f"iceberg/{EVENTS}/"),
+        *may.delete_lake("iceberg/", versions=True),
         *may.queue(
             "Take",
             [queue, dead],
+            "ChangeMessageVisibility",
             "DeleteMessage",
             "GetQueueAttributes",
             "GetQueueUrl",
             "ReceiveMessage",
         ),
         *may.queue("Refuse", [dead], "SendMessage"),
+        *may.metrics(),
     ]
 
 
@@ -646,6 +626,7 @@ def _api(may: May) -> list[Statement]:
             [
                 settings["PRIVACY_ASSETS_EVENT_QUEUE"],
                 names.scan_requests,
+                settings["PRIVACY_ASSETS_DSAR_QUEUE"],
             ],
             "GetQueueUrl",
             "SendMessage",
@@ -654,17 +635,14 @@ def _api(may: May) -> list[Statement]:
         *may.catalog(),
         *may.list_lake(),
         *may.read_lake("iceberg/scan_findings/"),
-        *may.requests(lists=False),
-        *may.ask(),
-        *may.request_key(),
+        *may.dsar_jobs(lists=False),
         *may.ledger(),
         # Who a request is about stands in the ledger as a pseudonym.
         *may.table("Erasures", archive.erasures, "GetItem", "PutItem"),
         *may.key("ErasureKey", archive.key, "kms:Decrypt", "kms:GenerateDataKey"),
-        # Links are signed with these rights.
-        Statement("Answers", ["s3:GetObject"], [f"{bucket}/*"]),
-        Statement("MissAnswers", ["s3:ListBucket"], [bucket]),
-        *may.clear_answers(),
+        # Links are signed with these rights; what was kept for a request that is refused is deleted.
+        Statement("Answers", ["s3:DeleteObjectVersion", "s3:GetObject"], [f"{bucket}/*"]),
+        Statement("ListAnswers", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
         *may.tell(settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
     ]
 

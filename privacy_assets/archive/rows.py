@@ -16,10 +16,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privacy_assets.archive import names
 from privacy_assets.archive.records import Cause, Deletion, bucket_of
 
-DELETIONS = names.DELETIONS_TABLE
+DELETIONS = "archived_deletions"
 PARTITION_BY = ("deleted_on", "table_name")
 _INSTANT = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(

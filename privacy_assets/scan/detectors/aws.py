@@ -71,12 +71,12 @@ AWS_ACCESS_KEY_ID = Detector(
     forms=(
         Form(
             Literals(_PREFIXES),
-            pattern(rf"{NOT_INSIDE}{_PREFIX}[A-Z2-7]{{16}}(?![A-Za-z0-9_])"),
+            pattern(rf"{NOT_INSIDE}{_PREFIX}[A-Z2-7]{{16}}(?!_?[A-Za-z0-9])"),
             alone=Confidence.HIGH,
         ),
         Form(  # no id that AWS gives, but one that people make up, or of a kind that others look for
             Literals((*_PREFIXES, b"A3T")),
-            pattern(rf"{NOT_INSIDE}(?:{_PREFIX}|A3T[A-Z0-9])[A-Z0-9]{{16}}(?![A-Za-z0-9_])"),
+            pattern(rf"{NOT_INSIDE}(?:{_PREFIX}|A3T[A-Z0-9])[A-Z0-9]{{16}}(?!_?[A-Za-z0-9])"),
             alone=Confidence.LOW,
             supported=Confidence.MEDIUM,
         ),

@@ -87,8 +87,8 @@ _SAMPLES = listed(
 )
 
 # No more digits; %B begins the first track of a magnetic stripe (ISO/IEC 7813).
-_START = r"(?:(?<![A-Za-z0-9_+])|(?<=%B))(?<!\d[-.])"
-_END = r"(?![A-Za-z0-9_]|-[A-Za-z0-9]|[.]\d)"
+_START = r"(?:(?<![A-Za-z0-9+])(?<![A-Za-z0-9]_)|(?<=%B))(?<!\d[-.])(?<![^A-Za-z.][.])"
+_END = r"(?![A-Za-z0-9]|[-_][A-Za-z0-9]|[.]\d)"
 # Nor more groups of four, which tables of code points have.
 _FIRST = _START + "(?<![0-9A-F]{4}[ ])(?<![0-9A-F]{5}[ ])"
 _LAST = _END + "(?![ ][0-9A-F]{4,5}(?![0-9A-Za-z]))"
@@ -97,7 +97,7 @@ _AMEX = r"(?P<value>3[47]\d\d([- .])\d{6}\2\d{5})"
 
 CREDIT_CARD = Detector(
     name="credit_card",
-    version=2,
+    version=3,
     title="Payment card number",
     severity=Severity.HIGH,
     forms=(
@@ -113,14 +113,18 @@ CREDIT_CARD = Detector(
             Numbers(groups(4, 6, 5), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
             pattern(_FIRST + _AMEX + _LAST),
         ),
+        Form(
+            Numbers(groups(4, 4, 4, 3), separators=b"- ", leading=frozenset([34, 37]), plausible=obeys_luhn),
+            pattern(_FIRST + r"(?P<value>3[47]\d\d([- ])\d{4}\2\d{4}\2\d{3})" + _LAST),
+        ),
         Form(  # with what is written after it: 4539 5787 6362 1486 1227
             Numbers(groups(4, 4, 4, 4), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
-            pattern(_START + _FOURS + _END),
+            pattern(_FIRST + _FOURS + _END),
             alone=None,
         ),
         Form(
             Numbers(groups(4, 6, 5), separators=b"- .", leading=_LEADING, plausible=obeys_luhn),
-            pattern(_START + _AMEX + _END),
+            pattern(_FIRST + _AMEX + _END),
             alone=None,
         ),
         Form(
@@ -217,6 +221,7 @@ CREDIT_CARD = Detector(
         '{"number":"⟦2223000048400011⟧"}',
         "amex ⟦3714 496353 98431⟧",
         "⟦371449635398431⟧",
+        "amex ⟦3714-4963-5398-431⟧",
         "⟦6011000990139424⟧",
         "⟦3530111333300000⟧",
         "⟦30569309025904⟧",
@@ -231,6 +236,7 @@ CREDIT_CARD = Detector(
         "⟦4539.5787.6362.1486⟧",
         "paid with ⟦30569309025904⟧ today",
         "%B⟦4539578763621486⟧^DOE/JANE^2712",
+        "_⟦4539578763621486⟧_",
     ),
     decoys=(
         "card 4539578763621487",
@@ -243,9 +249,14 @@ CREDIT_CARD = Detector(
         "4539 5787 6362 1486 4539",
         "20F3B 20F4C 561F 6218 6241 6242 6243 39D8 62CF",
         "1234567812345670",
+        "2591CC 4201 4202 4203 4204 4205",
+        "e*(t-=.4539578763621486)*e",
+        "[.4300.0020.0011.0002]",
         "card 0000000000000000",
         "epoch_ms=1760000000000",
         '"id": 4539578763621486',
+        "cus_4539578763621486",
+        "4539578763621486_1",
         "paid for order #4539578763621486",
         "card for invoice no. 4539578763621486",
     ),

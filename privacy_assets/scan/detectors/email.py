@@ -30,8 +30,9 @@ _LEAD = bytes([*b"._%+-'", *string.ascii_letters.encode(), *string.digits.encode
 _LABEL = rf"(?:[A-Za-z0-9]|{_LETTER2}|{_LETTER3}) (?:(?:[A-Za-z0-9-]|{_LETTER2}|{_LETTER3}){{0,62}}(?<!-))?"
 _TOP = rf"(?:[Xx][Nn]--[A-Za-z0-9-]{{2,59}}|[A-Za-z]{{2,24}}|(?:{_LETTER2}|{_LETTER3}){{2,24}})"
 
-_DOMAIN = rf"(?:{_LABEL}[.]){{1,8}}{_TOP}(?![A-Za-z0-9_@-]|[.][A-Za-z0-9]|:[/~])"
-_BEGIN = r"(?:(?<![A-Za-z0-9._%+-])|(?<=(?<![A-Za-z0-9._%+-])[-.])|(?<=%[2-57][0-9A-Fa-f]))"
+_DOMAIN = rf"(?:{_LABEL}[.]){{1,8}}{_TOP}(?![A-Za-z0-9@]|[-_.][A-Za-z0-9]|:[/~])"
+_BEGIN = r"""(?:(?<![A-Za-z0-9._%+-])(?!(?<=\\)[nrt])|(?<=\\[nrt])|(?<=%[2-57][0-9A-Fa-f])
+    |(?<=(?<![A-Za-z0-9._%+-])[-.+])|(?<=--)|(?<=[.][.]))"""
 
 _EXTENSIONS = listed(
     """
@@ -161,6 +162,8 @@ EMAIL = Detector(
         '⟦"jane doe"@example.org⟧',
         "⟦jane@[192.0.2.1]⟧",
         "-⟦jane@example.org⟧",
+        "--⟦jane@example.org⟧-- left",
+        r"'to:\n⟦ned@example.org⟧\n'",
         "⟦jane@notion.so⟧",
     ),
     decoys=(

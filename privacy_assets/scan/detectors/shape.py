@@ -23,7 +23,7 @@ Digits: TypeAlias = NDArray[np.uint8]
 """One candidate a row, one digit (0 to 9) a column; runs shorter than others have zeros before them."""
 Mask: TypeAlias = NDArray[np.bool_]
 
-NOT_INSIDE = r"(?:(?<![A-Za-z0-9])|(?<=%3D)|(?<=%2F)|(?<=%3A)|(?<=%22)|(?<=\\[nrt]))"
+NOT_INSIDE = r"(?:(?<![A-Za-z0-9])|(?<=%[2-57][0-9A-F])|(?<=\\[nrt]))"
 """For ``pattern``: here no longer word goes on, unless it ends with an escape of a URL or of a string."""
 
 

@@ -48,13 +48,15 @@ _PUBLISHED = {"078051120", "219099999", "457555462"}
 
 SSN = Detector(
     name="ssn",
-    version=2,
+    version=3,
     title="US social security number",
     severity=Severity.HIGH,
     forms=(
         Form(
             Numbers(groups(3, 2, 4), separators=b"-", plausible=_plausible),
-            pattern(r"(?<![A-Za-z0-9-])(?<!\d[.+]) \d{3}-\d{2}-\d{4} (?![A-Za-z0-9-]|[.]\d)"),
+            pattern(
+                r"(?<![A-Za-z0-9])(?<![A-Za-z0-9]-)(?<!\d[.+]) \d{3}-\d{2}-\d{4} (?!-?[A-Za-z0-9]|[.]\d)"
+            ),
         ),
         Form(  # a whole field of a table, a line or a quoted string
             Numbers(groups(3, 2, 4), separators=b" ", plausible=_plausible),
@@ -83,6 +85,8 @@ SSN = Detector(
         "ss#",
         "ss no",
         "ss num",
+        "s.s.n",
+        "s.s",
         "ss number",
         "social security",
         "social sec",
@@ -91,6 +95,7 @@ SSN = Detector(
         "social",
         "taxpayer",
         "taxpayer id",
+        "tax payer",
         "tin",
     ),
     examples=(
@@ -105,6 +110,11 @@ SSN = Detector(
         "<ssn>⟦536904399⟧</ssn>",
         "SSN:\n⟦536904399⟧",
         "SS# ⟦536904399⟧",
+        "S.S.N.: ⟦536904399⟧",
+        "SSN of John Smith: ⟦536904399⟧",
+        "<td>SSN</td><td>⟦536904399⟧</td>",
+        "<b>SSN:</b> ⟦536904399⟧",
+        "-⟦536-90-4399⟧- left",
     ),
     decoys=(
         "part=000-12-3456",
@@ -119,6 +129,8 @@ SSN = Detector(
         "uuid 536-90-4399-a1b2",
         '{"ssn": null, "order": 536904399}',
         "session 536904399",
+        "<order>536904399</order><ssn></ssn>",
+        "<ssn></ssn><order>536904399</order>",
         "+44 536904399",
         "2011-12-1345",
     ),

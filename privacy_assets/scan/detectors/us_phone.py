@@ -49,10 +49,12 @@ def is_assigned(area: str) -> bool:
 def valid(value: str) -> bool:
     """Whether the plan knows such a number."""
     digits = digits_of(value)[-10:]
-    return _NANP.fullmatch(digits) is not None and len(set(digits)) > 2
+    return _NANP.fullmatch(digits) is not None and len(set(digits)) > 2 and digits not in _LIMITS
 
 
 _NANP = re.compile("(?:[2-9](?!11)[0-9]{2}){2}[0-9]{4}")
+_LIMITS = {"2147483647", "2147483648", "4294967295", "4294967296"}
+"""Of 32 bits: numbers, and no telephone's."""
 
 
 def sample(value: str) -> bool:
@@ -66,8 +68,9 @@ def unassigned(value: str) -> bool:
     return not is_assigned(digits_of(value)[-10:][:3])
 
 
-_START = r"(?<![A-Za-z0-9])(?<!\d[-.+])(?<![$#])(?:(?<!/)|(?<=[-. ]\d{4}/))"
-_END = r"(?![A-WYZa-wyz0-9_@]|[xX][A-Za-z_]|[-.]\d|-[A-Za-z])"
+_BEGIN = r"(?<![A-Za-z0-9$])(?<!\d[-.+])(?:(?<!/)|(?<=[-. ]\d{4}/)|(?=[+(]))"
+_START = _BEGIN + r"(?:(?<!\#)|(?=[+(]))"
+_END = r"(?![A-WYZa-wyz0-9@]|[xX][A-Za-z_]|[-.]\d|[-_][A-Za-z0-9])"
 
 US_PHONE = Detector(
     name="us_phone",
@@ -82,30 +85,41 @@ US_PHONE = Detector(
             pattern(
                 _START
                 + r"(?P<value>(?:\+1[ .-]?[ ]?(?:\(\d{3}\)[ .-]?|\d{3}[ .-])"
-                + r"|(?:1[ .-]?[ ]?)?\(\d{3}\)[ .-]?[ ]?)"
+                + r"|\(\+?1\)[ ]?\d{3}[ .-]|(?:1[ .-]?)?\(\d{3}\)[ .-]?[ ]?"
+                + r"|(?<!\d[ ])(?:1[ .-])?\d{3}[ /](?=\d{3}-))"
                 + r"\d{3}[ .-]\d{4})"
                 + _END
             ),
         ),
         Form(
             Numbers(groups(3, 3, 4), separators=b"-.", plausible=_plausible, before=5, after=24),
-            pattern(_START + r"(?P<value>(?:00?1?[ .-]|1[ .-])?\d{3}([-.])\d{3}\2\d{4})" + _END),
+            pattern(_START + r"(?P<value>(?:(?:00)?1[ .-])?\d{3}([-.])\d{3}\2\d{4})" + _END),
         ),
         Form(
             Numbers(groups(3, 3, 4), separators=b" -./", gap=3, plausible=_plausible, before=5, after=24),
             pattern(
-                _START + r"(?<!\d[ ])(?P<value>(?:1[ .-])?\d{3}[ ]?[-./ ][ ]?\d{3}[ ]?[-. ][ ]?\d{4})" + _END
+                _BEGIN
+                + r"(?<!\d[ ])(?P<value>(?:(?:00)?1[ .-])?\d{3}[ ]?[-./ ][ ]?\d{3}[ ]?[-./ ][ ]?\d{4})"
+                + _END
             ),
             alone=None,
         ),
+        Form(  # a whole field of a table, a line or a quoted string
+            Numbers(groups(3, 3, 4), separators=b" -./", gap=3, plausible=_plausible, before=5, after=24),
+            pattern(r"(?<![^,;\t|\"'\n\r>]) (?:1[ ])?\d{3}[ ]\d{3}[ ]\d{4} (?![^,;\t|\"'\n\r<])"),
+        ),
         Form(
             Numbers(groups(3, 7), separators=b"-. )", gap=2, before=7, after=24),
-            pattern(_START + r"(?P<value>(?:\+?1[ .-]?)?(?:\(\d{3}\)[ ]?|\d{3}[-. ])\d{7})" + _END),
+            pattern(_START + r"(?P<value>(?:\+?1[ .-]?)?\(\d{3}\)[ ]?\d{7})" + _END),
+        ),
+        Form(
+            Numbers(groups(3, 7), separators=b"-. )", gap=2, before=7, after=24),
+            pattern(_BEGIN + r"(?P<value>(?:\+?1[ .-]?)?(?:\(\d{3}\)[ ]?|\d{3}[-. ])\d{7})" + _END),
             alone=None,
         ),
         Form(
             Numbers(groups(6, 4), separators=b"-", before=4, after=24),
-            pattern(_START + r"(?P<value>(?:\+?1[ .-]?)?\d{6}-\d{4})" + _END),
+            pattern(_BEGIN + r"(?P<value>(?:\+?1[ .-]?)?\d{6}-\d{4})" + _END),
             alone=None,
         ),
         Form(
@@ -124,7 +138,7 @@ US_PHONE = Detector(
         ),
         Form(
             Numbers(groups((10, 11)), plausible=_plausible, before=3, after=24),
-            pattern(_START + r"(?<![+_/-]) (?:[+]?1[ .-]?)? \d{10}" + _END),
+            pattern(_BEGIN + r"(?<![+_/-]) (?:[+]?1[ .-]?)? \d{10}" + _END),
             alone=None,
         ),
     ),
@@ -160,6 +174,11 @@ US_PHONE = Detector(
         "reach",
         "home",
         "work",
+        "landline",
+        "pager",
+        "toll free",
+        "phn",
+        "my number",
     ),
     unless=(
         "order",
@@ -196,6 +215,19 @@ US_PHONE = Detector(
         "⟦+1 4155552671⟧",
         "phone: ⟦(266) 555-2671⟧",
         "055-0199/⟦415-555-2671⟧",
+        "2026-01-02 12:30:01 ⟦415-555-2671⟧",
+        "1. ⟦(415) 555-2671⟧",
+        "/callers/⟦+14155552671⟧",
+        "phone #⟦415-555-2671⟧",
+        "_⟦415-555-2671⟧_",
+        "⟦001-415-555-2671⟧",
+        "⟦(+1) 415-555-2671⟧",
+        "⟦(415) 5552671⟧",
+        "⟦415 555-2671⟧",
+        "ada;⟦415 555 2671⟧;Rome",
+        "phone ⟦415/555/2671⟧",
+        "phone: ⟦001 415 555 2671⟧",
+        "<td>Phone</td><td>⟦4155552671⟧</td>",
     ),
     decoys=(
         "123-456-7890",
@@ -210,9 +242,13 @@ US_PHONE = Detector(
         "415-555-2671-1234",
         "10.415.555.2671",
         "a415-555-2671",
-        "415 555 2671",
+        "rows 415 555 2671",
         "v2.415.555.2671",
         "items/415-555-2671",
         "2026/415-555-2671",
+        "part #415-555-2671",
+        "call(value <= 2147483647)",
+        "404 512 1234 ms",
+        "$415-555-2671",
     ),
 )

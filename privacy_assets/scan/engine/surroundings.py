@@ -28,6 +28,8 @@ _TELLS_NOTHING = (
     b" column col"
 )
 _VAGUE = frozenset([b"", *_TELLS_NOTHING.split()])
+_LAYOUT = frozenset(b"td th tr li p div span b i em strong code label dd dt a font u small input".split())
+"""Tags that say how something looks, not what it is."""
 _COUNTED = b"0123456789 _"
 """What the names of columns end with that have none: ``column 3``."""
 _QUOTED = re.compile(rb'"(?:[^"]|"")*"')
@@ -95,9 +97,9 @@ def label(before: bytes) -> bytes | None:
         return None
     if assigns == b">" and stripped[-2:-1] not in b"=-":
         tag = stripped[stripped.rfind(b"<") + 1 : -1].split()
-        return tag[0] if tag else None
+        return tag[0] if tag and tag[0].lower() not in _LAYOUT and tag[0][:1] != b"/" else None
     words = stripped.rstrip(b":=>-~ \t\"'`\\").translate(_ENDS_OF_LABELS)
-    found = b" ".join(words[words.rfind(b"\n") + 1 :].split()[-3 if assigns == b":" else -1 :])
+    found = b" ".join(words[words.rfind(b"\n") + 1 :].split()[-5 if assigns == b":" else -1 :])
     return tells(found)
 
 

@@ -17,15 +17,29 @@ _PERCENT = (
     rb"%(?:40|2[8Bb](?=\d)|(?:0[9AaDd]|2[0-46-9A-Ea-e]|3[A-Fa-f]|5[BDFbdf]|7[B-Db-d])"
     rb"(?:(?=[+(]?\d{3}|%2[8Bb]\d)|(?<=\d{3}%..)))"
 )
-_JSON = re.compile(rb"(?P<run>\\+)(?:u00(?P<code>[0-9a-fA-F]{2})|(?P<space>[ntrbf])|/)|" + _PERCENT)
-_MARKUP = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|" + _PERCENT)
+# Hyphens that do not break and dashes, minus, and spaces that do not break, as word processors put them.
+_WIDE = rb"\xe2(?:\x80[\x90-\x93\xaf]|\x88\x92)(?:(?<=\d{3}...)(?=\d\d)|(?=\d{4}))|\xc2\xa0(?=[(\d]\d\d)"
+# Each alternative begins with one character, or re would try all of them at every byte.
+_JSON = re.compile(
+    rb"\\(?P<more>\\*)(?:u00(?P<code>[0-9a-fA-F]{2})|(?P<space>[ntrbf])|/)|" + _PERCENT + b"|" + _WIDE
+)
+_MARKUP = re.compile(
+    rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|" + _PERCENT + b"|" + _WIDE
+)
 _URL = re.compile(_PERCENT)
+_STRING = re.compile(rb"\\\\*[nrt](?=[+(]?\d{3})|" + _PERCENT + b"|" + _WIDE)
 _TORN = re.compile(
-    rb"(?:\\+(?:u[0-9a-fA-F]{0,3})?|&[#A-Za-z0-9]{0,32}|(?:\d{3})?(?:%[0-9A-Fa-f]{0,2}){1,2}[+(]?\d{0,2})\Z"
+    rb"(?:\\+(?:u[0-9a-fA-F]{0,3}|[nrt][+(]?\d{0,2})?|&[#A-Za-z0-9]{0,32}"
+    rb"|(?:\d{3})?(?:%[0-9A-Fa-f]{0,2}){1,2}[+(]?\d{0,2}"
+    rb"|(?:\d{0,3}\xe2\x80[\x90-\x93\xaf]|\d{0,3}\xe2\x88\x92|\xc2\xa0)[(\d]?\d{0,2})\Z"
 )
 _LONGEST = 64
 _CHARACTERS = {
     written % code: bytes([max(code, 32)]) for code in range(128) for written in (b"%%%02X", b"%%%02x")
+} | {
+    character.encode(): plain
+    for plain, characters in ((b"-", "\u2010\u2011\u2012\u2013\u2212"), (b" ", "\xa0\u202f"))
+    for character in characters
 }
 _LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz")
 
@@ -52,30 +66,37 @@ def escapes_of(head: bytes) -> Escapes:
     begin = head.lstrip()[:1]
     if begin == b"<":
         return markup
-    return json if begin in {b"{", b"[", b'"'} or b'{"' in head else url
+    return json if begin in {b"{", b"[", b'"'} or b'{"' in head else strings
 
 
 def untorn(data: bytes) -> int:
     """How many bytes of ``data``, from the first on, tear no escape."""
     end = data[-_LONGEST:]
-    if b"%" not in end and b"\\" not in end and b"&" not in end:
+    if end.isascii() and b"%" not in end and b"\\" not in end and b"&" not in end:
         return len(data)
     torn = _TORN.search(data, max(0, len(data) - _LONGEST))
     return torn.start() if torn and torn.start() else len(data)
 
 
-def url(data: bytes) -> tuple[bytes, Moves | None]:
-    """A text of no kind, and the URLs in it (RFC 3986 §2.1)."""
+def strings(data: bytes) -> tuple[bytes, Moves | None]:
+    """A text of no kind: URLs (RFC 3986 §2.1), and beside numbers dashes, and line ends in strings of a
+    program or a log.
+    """
+    if b"\\" in data or _is_wide(data):
+        return _replace(_STRING, lambda match: _CHARACTERS.get(match[0], b" " * len(match[0])), data)
     return _replace(_URL, lambda match: _CHARACTERS[match[0]], data) if b"%" in data else (data, None)
+
+
+def _is_wide(data: bytes) -> bool:
+    return b"\xe2" in data or b"\xc2\xa0" in data
 
 
 def json(data: bytes) -> tuple[bytes, Moves | None]:
     """JSON, JSON lines, and lines that JSON is a part of (RFC 8259 §7)."""
     if b"\\" not in data:
-        return url(data)
-    if not any(rare in data for rare in (b"\\\\", b"\\/", b"\\u00")) and not (
-        b"%" in data and _URL.search(data)
-    ):
+        return strings(data)
+    rare = any(escape in data for escape in (b"\\\\", b"\\/", b"\\u00"))
+    if not rare and not _is_wide(data) and not (b"%" in data and _URL.search(data)):
         for letter in (b"\\n", b"\\t", b"\\r", b"\\b", b"\\f"):
             data = data.replace(letter, b"  ")
         return data, None
@@ -84,14 +105,14 @@ def json(data: bytes) -> tuple[bytes, Moves | None]:
 
 def markup(data: bytes) -> tuple[bytes, Moves | None]:
     """HTML and XML."""
-    return _replace(_MARKUP, _markup_character, data) if b"&" in data else url(data)
+    return _replace(_MARKUP, _markup_character, data) if b"&" in data else strings(data)
 
 
 def _json_character(match: re.Match[bytes]) -> bytes | None:
     whole = match[0]
-    if match["run"] is None:
+    if match["more"] is None:
         return _CHARACTERS[whole]
-    escaped = len(match["run"]) % 2 == 1
+    escaped = len(match["more"]) % 2 == 0
     if match["code"]:
         code = int(match["code"], 16)
         return bytes([code]) if 32 <= code < 127 else b" " * len(whole) if code < 32 or code == 0xA0 else None
@@ -104,14 +125,13 @@ def _json_character(match: re.Match[bytes]) -> bytes | None:
 
 def _markup_character(match: re.Match[bytes]) -> bytes | None:
     whole = match[0]
-    if whole[:1] == b"%":
+    if whole in _CHARACTERS:
         return _CHARACTERS[whole]
     text = html.unescape(whole.decode())
     if text == whole.decode():
         return None
-    if text == "\xa0" or not text.isprintable():
-        return b" "
-    return text.encode()
+    written = text.encode()
+    return _CHARACTERS.get(written, written if text.isprintable() else b" ")
 
 
 def _replace(
