@@ -3,6 +3,8 @@
 What the log is and in which order it is written is ``privacy_assets.ledger``'s; this is where it is kept.
 """
 
+import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ PREFIX = "ledger/"
 _HEAD = {"id": {"S": "head"}, "leaf": {"N": "0"}}
 _CHECKPOINT_TYPE = "text/plain; charset=utf-8"
 _THREADS = 16
+_ATTEMPTS = 8
 
 
 class LedgerResource(dg.ConfigurableResource[Any]):
@@ -91,28 +94,29 @@ class LedgerResource(dg.ConfigurableResource[Any]):
         if not is_tile or path.startswith("tile/entries/"):  # hashes can be computed again from the entries
             until = datetime.now(UTC) + timedelta(days=self.retention_days)
             lock = {"ObjectLockMode": self.lock_mode, "ObjectLockRetainUntilDate": until}
-        try:
-            answer = s3.put_object(
-                Bucket=self.bucket,
-                Key=f"{PREFIX}{path}",
-                Body=body,
-                ContentType="application/octet-stream" if is_tile else _CHECKPOINT_TYPE,
-                **condition,
-                **lock,
-            )
-        except s3.exceptions.ClientError as error:
-            # Of two that write at once S3 may tell one so: it is to look again.
-            if clients.error_code(error) in (
-                "PreconditionFailed",
-                "412",
-                "ConditionalRequestConflict",
-                "409",
-            ):
-                return None
-            if clients.error_code(error) in ("NoSuchKey", "404") and "IfMatch" in condition:
-                return None
-            raise
-        return str(answer["ETag"])
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                answer = s3.put_object(
+                    Bucket=self.bucket,
+                    Key=f"{PREFIX}{path}",
+                    Body=body,
+                    ContentType="application/octet-stream" if is_tile else _CHECKPOINT_TYPE,
+                    **condition,
+                    **lock,
+                )
+            except s3.exceptions.ClientError as error:
+                code = clients.error_code(error)
+                if code in ("PreconditionFailed", "412"):
+                    return None
+                if code in ("NoSuchKey", "404") and "IfMatch" in condition:
+                    return None
+                # Another write is under way, and may fail: it says nothing of the condition.
+                if code not in ("ConditionalRequestConflict", "409") or attempt == _ATTEMPTS:
+                    raise
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  # no secret
+            else:
+                return str(answer["ETag"])
+        raise AssertionError("unreachable")
 
     # --- head and index
 

@@ -1,5 +1,6 @@
 """The log on local AWS: batches, writers at once, a death at every call."""
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from privacy_assets.ledger import Event, Log, checkpoint, events, merkle, note, open_log, proof, record, tiles
 from privacy_assets.ledger.log import MOST_STREAMS, LedgerBusy, LedgerDamaged
+from resources import clients
 from resources.ledger import LedgerResource
 
 
@@ -100,6 +102,26 @@ def test_objects_are_written_once_and_replaced_by_their_tag(ledger: LedgerResour
     assert ledger.replace("checkpoint", b"two", tag) not in (None, tag)
     assert ledger.replace("checkpoint", b"three", tag) is None
     assert ledger.read("checkpoint") == b"two"
+
+
+def test_a_conflict_of_two_writes_is_written_again(
+    ledger: LedgerResource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 answers 409 to one of two who write an object, and the other may yet fail: then it is not there."""
+    s3 = clients.client("s3")
+    put, conflicts = s3.put_object, Counter[str]()
+
+    def conflicting(**request: Any) -> Any:
+        conflicts[request["Key"]] += 1
+        if conflicts[request["Key"]] == 1:
+            raise ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
+        return put(**request)
+
+    monkeypatch.setattr(s3, "put_object", conflicting)
+    log = Log(ledger, ledger.signer)
+    assert log.append([Event("test.done", actor="test", stream="job")]) == [0]
+    assert [entry.event.kind for entry in log.entries("job")] == ["test.done"]
+    assert len(conflicts) == 3  # bundle, tile and checkpoint
 
 
 def test_fifty_writers_at_once_never_fork_and_lose_nothing(ledger: LedgerResource) -> None:
