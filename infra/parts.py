@@ -391,7 +391,7 @@ def _daily_audit(may: May) -> list[Statement]:
         *may.exports_of(),
         *may.ledger(),
         # Who was erased, held against the night's snapshot.
-        *may.table("Erasures", archive.erasures, "GetItem", "Scan"),
+        *may.table("Erasures", archive.erasures, "DeleteItem", "GetItem", "Scan"),
         *may.key("ErasureKey", archive.key, "kms:Decrypt"),
         Statement("Tables", ["dynamodb:DescribeTable"], tables),
         Statement("Crawl", ["glue:GetCrawler", "glue:StartCrawler"], crawlers),
@@ -638,7 +638,7 @@ def _api(may: May) -> list[Statement]:
         *may.dsar_jobs(lists=False),
         *may.ledger(),
         # Who a request is about stands in the ledger as a pseudonym.
-        *may.table("Erasures", archive.erasures, "GetItem", "PutItem"),
+        *may.table("Erasures", archive.erasures, "DeleteItem", "GetItem", "PutItem", "Scan"),
         *may.key("ErasureKey", archive.key, "kms:Decrypt", "kms:GenerateDataKey"),
         # Links are signed with these rights; what was kept for a request that is refused is deleted.
         Statement("Answers", ["s3:DeleteObjectVersion", "s3:GetObject"], [f"{bucket}/*"]),

@@ -104,6 +104,23 @@ class ErasuresResource(dg.ConfigurableResource[Any]):
         """The subject is gone from the table, from all that was made of it and from every other store."""
         self._note(noun, subject, request_id, "completed")
 
+    def withdraw(self, request_id: str) -> int:
+        """The request will erase nobody: what it has begun and not completed is begun no more. How many
+        subjects that were.
+        """
+        client, where = clients.client("dynamodb"), {"TableName": self.table}
+        own: dict[str, Any] = {"ExpressionAttributeValues": {":request": {"S": request_id}}}
+        condition = "request_id = :request AND attribute_not_exists(completed)"
+        pages = client.get_paginator("scan").paginate(
+            **where, **own, ConsistentRead=True, FilterExpression=condition
+        )
+        withdrawn = 0
+        for item in (item for page in pages for item in page["Items"]):
+            with suppress(client.exceptions.ConditionalCheckFailedException):
+                client.delete_item(**where, **own, Key={"id": item["id"]}, ConditionExpression=condition)
+                withdrawn += 1
+        return withdrawn
+
     def _note(self, noun: str, subject: str, request_id: str, what: str) -> None:
         """The erasure has come so far now, unless it had before."""
         self.begin(noun, subject, request_id)

@@ -39,7 +39,9 @@ def worker(estate: Estate, resources: Any) -> Worker:
 
 def close(resources: Any, job_id: str) -> Job:
     """What follows a request's end or standstill."""
-    return work.close(register(resources), resources.bundles, resources.request_topic, job_id)
+    return work.close(
+        register(resources), resources.bundles, resources.erasures, resources.request_topic, job_id
+    )
 
 
 def places(estate: Estate, resources: Any) -> list[Place]:

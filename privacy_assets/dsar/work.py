@@ -52,6 +52,7 @@ class Erasures(Protocol):
 
     def begin(self, noun: str, subject: str, request_id: str) -> None: ...
     def complete(self, noun: str, subject: str, request_id: str) -> None: ...
+    def withdraw(self, request_id: str) -> int: ...
 
 
 class Topic(Protocol):
@@ -417,15 +418,17 @@ class Worker:
         return self.register.complete(job_id)
 
 
-def close(register: Register, objects: Objects, topic: Topic, job_id: str) -> Job:
+def close(register: Register, objects: Objects, erasures: Erasures, topic: Topic, job_id: str) -> Job:
     """What must follow a request's end or standstill: once it has ended, all that was kept for the work
-    deleted; its events in the ledger, and people told. At least once.
+    deleted; its events in the ledger, and people told. At least once. After a rejection nobody is being
+    erased, so that what an attempt has deleted may be restored.
     """
     job = register.get(job_id)
     if State(job["state"]) in FINAL:  # first, as nothing that goes wrong below may keep it
         objects.delete(f"{WORK}/{job_id}/")
         if job["state"] == State.REJECTED:
             objects.delete(f"{ANSWERS}/{job_id}")
+            erasures.withdraw(job_id)
     register.flush(job_id)
     if job.get("tell"):
         topic.publish(*notice(job))

@@ -240,7 +240,7 @@ def test_the_work_is_deleted_whatever_can_not_be_told(desk: Desk) -> None:
     resources.bundles.write(f"work/{job_id}/identity.json", EMAIL.encode())
     poisoned(desk, job_id)
     with pytest.raises(ValueError, match="e-mail address"):
-        work.close(desk.register, resources.bundles, resources.request_topic, job_id)
+        work.close(desk.register, resources.bundles, resources.erasures, resources.request_topic, job_id)
     assert not list(desk.objects(f"requests-{desk.unique}", "work/"))
 
 

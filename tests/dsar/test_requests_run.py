@@ -14,6 +14,8 @@ from privacy_assets.dsar.names import APPROVAL_KEY, DSAR_APPROVAL, PARTITIONS
 from privacy_assets.dsar.register import Refused
 from privacy_assets.dsar.requests import JobId, Message
 from privacy_assets.dsar.states import Action
+from privacy_assets.dsar.stores.dynamodb import DynamoDb
+from privacy_assets.dsar.stores.protocol import StoreError
 from sensors import dsar_requests as sensors
 from tests.dsar.desk import CUSTOMER, DEVICE, PLANTED, Desk
 from tests.house import client
@@ -133,6 +135,30 @@ def test_a_rejected_request_is_forgotten(careful_desk: Desk) -> None:
     assert desk.kinds(job_id)[-1] == "dsar.rejected"
     with pytest.raises(Refused):
         desk.register.approve(job_id, "officer-7")
+
+
+def test_after_a_rejection_nobody_is_being_erased(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an attempt has deleted may be restored then; who was erased by another request stays erased."""
+    erase = DynamoDb.erase
+
+    def fails(store: DynamoDb, *arguments: Any) -> Any:
+        if store.name == "logs":
+            raise StoreError("logs: not now")
+        return erase(store, *arguments)
+
+    monkeypatch.setattr(DynamoDb, "erase", fails)
+    job_id = desk.submit("delete")
+    desk.settle()
+    erasures = desk.resources.erasures
+    assert desk.job(job_id)["state"] == "PARTIALLY_FAILED"
+    assert erasures.of([("visits", DEVICE)])["visits", DEVICE].request_id == job_id
+    erasures.begin("visits", "device-2", "another-request")
+    erasures.complete("visits", "device-3", job_id)
+    desk.register.reject(job_id, "officer-7", "somebody else was meant")
+    desk.settle()
+    assert desk.job(job_id)["state"] == "REJECTED"
+    asked = [("visits", name) for name in (DEVICE, "device-2", "device-3")]
+    assert {subject for _, subject in erasures.of(asked)} == {"device-2", "device-3"}
 
 
 def test_a_store_that_fails_keeps_no_other_from_its_work(

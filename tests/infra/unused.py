@@ -13,6 +13,8 @@ _REQUESTS = "what requests that fail, wait, are late or ask for nothing need: te
 _FIRST = "the key of pseudonyms is made by whoever needs it first: here by who was erased before"
 _APPROVAL = "no request of this estate waits for an approval: tests/dsar/test_requests_run.py"
 
+_REJECTED = "a request that is rejected erases nobody any more: tests/dsar/test_mishaps.py"
+
 _LEDGER = "which of the ledger's calls a part makes depends on what is in the log: tests/ledger"
 
 UNUSED = {
@@ -24,6 +26,9 @@ UNUSED = {
     "code *Ledger dynamodb:*": _REQUESTS,
     "code *Evidence s3:*": _REQUESTS,
     "code Sign kms:*": _REQUESTS,
+    "code Erasures dynamodb:*": _REJECTED,
+    "api Erasures dynamodb:DeleteItem": _REJECTED,
+    "api Erasures dynamodb:Scan": _REJECTED,
     "run-dsar-approval *": _APPROVAL,
     "run-dsar-request Requests dynamodb:*": _REQUESTS,
     "run-dsar-request *Answers s3:*": _REQUESTS,
