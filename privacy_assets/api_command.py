@@ -6,7 +6,6 @@ What these commands do is in the ledger. A client is made only while the ledger 
 rotated and a client revoked in any case, and what was done then waits until it can be logged.
 """
 
-import getpass
 import json
 import shlex
 from collections.abc import Iterator
@@ -252,9 +251,10 @@ def revoke(client_id: _Id) -> None:
 def _says(kind: str, **fields: Any) -> "Event":
     """An event of what is done here; the actor is who is logged in, masked."""
     from privacy_assets.ledger import Event
+    from privacy_assets.login import login
     from privacy_assets.masking import mask
 
-    return Event(kind, f"command:{mask(getpass.getuser())}", **fields)
+    return Event(kind, f"command:{mask(login())}", **fields)
 
 
 def _require_ledger() -> None:

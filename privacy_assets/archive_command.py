@@ -1,6 +1,5 @@
 """``privacy-assets archive``: what was deleted, one record whole, back into a table, dead letters again."""
 
-import getpass
 import heapq
 import json
 import os
@@ -132,10 +131,10 @@ def restore(
     restorer = Restorer(table=table, store=_iceberg(), source=_objects(), target=target, erasures=_erasures())
     progress = FileProgress(progress_file) if progress_file and not options.dry_run else None
     log = _recorder(table, target.name, options)
-    log("begun", {})  # nothing is restored that the ledger doesn't know of
     if progress:
         progress.check()
     with _account(report_file) as account, _bar() as bar:
+        log("begun", {})  # nothing is restored that the ledger doesn't know of
         task = bar.add_task("looking" if options.dry_run else "restoring", total=None)
 
         def advance(report: Report) -> None:
@@ -239,11 +238,12 @@ def _recorder(table: Table, target: str, options: Options) -> Callable[[str, Map
     def log(act: str, counts: Mapping[str, int]) -> None:
         from privacy_assets.ledger import Event, record
         from privacy_assets.ledger_command import own_ledger
+        from privacy_assets.login import login
         from privacy_assets.masking import mask
 
         if not options.dry_run:
             details = {"table": table.name, "to_table": target, "overwrite": options.overwrite}
-            who = f"command:{mask(getpass.getuser())}"
+            who = f"command:{mask(login())}"
             event = Event(f"restore.{act}", who, stream=stream, counts=dict(counts), details=details)
             record(own_ledger(), event, once=f"{stream}/{act}")
 
@@ -341,8 +341,9 @@ class FileProgress:
         partial.replace(self._path)
 
     def check(self) -> None:
-        """Raises UserError where nothing can be noted, before anything is done."""
+        """Raises UserError where nothing can be read or noted, before anything is done."""
         if self._path.exists():
+            self.load()
             return
         try:
             self._path.touch()

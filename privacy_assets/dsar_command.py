@@ -4,7 +4,6 @@ Only the words of the command line are imported with this module; the rest comes
 """
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -292,7 +291,9 @@ def _events(request: str) -> list[dict[str, Any]]:
 
 def _who() -> str:
     """The login of who calls."""
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or "command"
+    from privacy_assets.login import login
+
+    return login()
 
 
 def _tell(job: Mapping[str, Any], as_json: bool) -> None:

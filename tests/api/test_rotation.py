@@ -332,6 +332,17 @@ def test_whoever_is_let_in_or_shut_out_is_in_the_ledger(desk: Desk) -> None:
     assert parse_registry(desk.secrets.registry()) == Registry()
 
 
+def test_whoever_has_no_login_is_told_apart_from_nobody(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user may have no name."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert run(["client", "create", "shop", "--scope", "events:write"]) == 0
+    assert desk.events()[0] == made("shop")
+
+
 def unreachable(desk: Desk) -> None:
     desk.ledger = desk.ledger.model_copy(update={"table": "nowhere"})
 

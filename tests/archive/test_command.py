@@ -153,6 +153,7 @@ def test_bad_input_is_one_clear_line(
     captured = capsys.readouterr()
     assert line in captured.err
     assert captured.err.count("\n") == 1
+    assert open_log(shell.house.ledger).checkpoint() is None  # nothing has begun
 
 
 def test_a_killed_restore_goes_on_with_its_report(
