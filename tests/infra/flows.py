@@ -218,7 +218,7 @@ class Flows:
             assert http.get(where + path).status_code == 200
         decision = {"decision": "reject", "decided_by": "officer", "reason": "not our customer"}
         assert http.post(f"{where}/approval", json=decision).status_code == 200
-        for action in ("export", "delete"):
+        for action in ("export", "delete", "export"):
             wish = {
                 "user_id": SUBJECT,
                 "action": action,
@@ -231,10 +231,13 @@ class Flows:
         assert http.get("/readyz").status_code == 200
 
     def subjects(self) -> None:
-        """What a person asked for by the API is done, and somebody approves what needs it."""
+        """What a person asked for by the API is done but for the last, which somebody refuses; somebody
+        approves what needs it.
+        """
         register = composition.register(ready(composition.RESOURCES))
         self.instance.add_dynamic_partitions(REQUEST_PARTITIONS, self.asked)  # as the daemon does
-        self.approve(self.asked[0])  # which waits for no approval, and stays as it is
+        self.decide(self.asked[0])  # which waits for no approval, and stays as it is
+        self.decide(self.asked[-1], approve=False, reason="asked for twice")
         url = client("sqs").get_queue_url(QueueName=settings.DSAR_QUEUE.value())["QueueUrl"]
         client("sqs").send_message(QueueUrl=url, MessageBody="no request")
         ended: set[str] = set()
@@ -245,16 +248,16 @@ class Flows:
             for job_id in self.asked:
                 job = register.get(job_id)
                 if job["state"] == State.BLOCKED and job.get("reason") == "approval":
-                    self.approve(job_id)
+                    self.decide(job_id)
                 if State(job["state"]) in FINAL:
                     ended.add(job_id)
             if ended == {*self.asked}:
                 return
         raise AssertionError([register.get(job_id) for job_id in self.asked])
 
-    def approve(self, job_id: str) -> None:
-        """In the asset graph, by a person. The run fails for a request that waits for none."""
-        config = {"ops": {"dsar__approval": {"config": {"decided_by": "officer"}}}}
+    def decide(self, job_id: str, **decision: Any) -> None:
+        """In the asset graph, by a person. The run fails for a request that waits for no approval."""
+        config = {"ops": {"dsar__approval": {"config": {"decided_by": "officer", **decision}}}}
         self.run(DSAR_APPROVAL, job_id, run_config=config, raise_on_error=False)
 
     def every_sensor(self) -> None:
