@@ -179,7 +179,11 @@ def _bucket(site: Site, name: str, shape: Shape) -> cdk.CfnResource:
                 noncurrent_version_expiration=s3.CfnBucket.NoncurrentVersionExpirationProperty(
                     noncurrent_days=35
                 ),
-            )
+            ),
+            *(
+                _archive_rule(each, {"colder": [], "days kept": days})
+                for each, days in shape["days kept"].items()
+            ),
         ],
     )
 

@@ -26,6 +26,11 @@ def _bucket(templates: Templates, name: str) -> dict[str, Any]:
         "encryption": rule["SSEAlgorithm"],
         "events to EventBridge": events.get("EventBridgeEnabled", False),
         "object lock": "Enabled" if found.get("ObjectLockEnabled") else "Disabled",
+        "days kept": {
+            each["Prefix"].rstrip("/"): each["ExpirationInDays"]
+            for each in found["LifecycleConfiguration"]["Rules"]
+            if "Prefix" in each and "ExpirationInDays" in each
+        },
     }
 
 

@@ -49,6 +49,23 @@ def test_a_second_time_changes_nothing(names: Names, tables: list[TableShape]) -
     assert differences(tables, names) == []
 
 
+def test_other_peoples_rules_stay(names: Names, tables: list[TableShape]) -> None:
+    provision(tables, names)
+    s3 = boto3.client("s3")
+    own = {
+        "ID": "own",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "ours/"},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 35},
+    }
+    s3.put_bucket_lifecycle_configuration(Bucket=names.bucket, LifecycleConfiguration={"Rules": [own]})
+    assert provision(tables, names) == [f"bucket {names.bucket}: corrected days kept"]
+    assert differences(tables, names) == []
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=names.bucket)["Rules"]
+    assert {rule["ID"] for rule in rules} == {"own", "athena", "restores"}
+    assert {rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules} == {14, 35}
+
+
 def test_an_empty_account_lacks_everything(names: Names, tables: list[TableShape]) -> None:
     lines = differences(tables, names)
     assert len(lines) == 15
@@ -71,6 +88,10 @@ CHANGES: dict[str, tuple[Callable[[Names, list[TableShape]], Any], str]] = {
             Bucket=names.bucket, NotificationConfiguration={}
         ),
         "bucket {bucket}: events to EventBridge is false, expected true",
+    ),
+    "bucket lifecycle": (
+        lambda names, _: boto3.client("s3").delete_bucket_lifecycle(Bucket=names.bucket),
+        'bucket {bucket}: days kept is {{}}, expected {{"athena": 14, "restores": 14}}',
     ),
     "database": (
         lambda names, _: boto3.client("glue").delete_database(Name=names.database),
