@@ -7,10 +7,9 @@ told by the code server, which builds them too.
 from contextlib import suppress
 
 import pyarrow.dataset
-import pyiceberg.catalog.glue
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
-__all__ = ["pyarrow", "pyiceberg"]
+__all__ = ["pyarrow"]
 
 with suppress(Exception):
     ReconstructableRepository.for_module("privacy_assets.definitions", "defs").get_definition()
