@@ -19,6 +19,8 @@ from infra.names import (
     role_name,
     suffixed,
 )
+from privacy_assets.archive.names import DELETIONS_TABLE
+from privacy_assets.ingest.names import EVENTS
 from privacy_assets.sizes import SIZES
 from resources.measures import NAMESPACE
 from resources.provision_archive import ArchiveNames
@@ -197,11 +199,21 @@ class May:
             )
         ]
 
-    def delete_lake(self, *prefixes: str, versions: bool = False) -> list[Statement]:
-        actions = ["s3:DeleteObject", *(["s3:DeleteObjectVersion"] if versions else [])]
+    def delete_lake(self, *prefixes: str) -> list[Statement]:
+        """Delete so that the older version stays for the time in which a mistake is noticed."""
         return [
-            Statement("DeleteFromLake", actions, [f"{self.lake}/{prefix}*" for prefix in prefixes]),
-            *([Statement("ListVersions", ["s3:ListBucketVersions"], [self.lake])] if versions else []),
+            Statement(
+                "DeleteFromLake", ["s3:DeleteObject"], [f"{self.lake}/{prefix}*" for prefix in prefixes]
+            )
+        ]
+
+    def forget(self, *prefixes: str) -> list[Statement]:
+        """Delete for good: every version."""
+        return [
+            Statement(
+                "Forget", ["s3:DeleteObjectVersion"], [f"{self.lake}/{prefix}*" for prefix in prefixes]
+            ),
+            Statement("ListVersions", ["s3:ListBucketVersions"], [self.lake]),
         ]
 
     def catalog(self, *, writes: bool = False, partitions: bool = False) -> list[Statement]:
@@ -222,12 +234,16 @@ class May:
         ]
 
     def iceberg(self) -> list[Statement]:
-        """Tables of Iceberg are read and written through the catalog and their files."""
+        """Tables of Iceberg are read and written through the catalog and their files.
+
+        A commit deletes the metadata of the one that is twenty before it.
+        """
         return [
             *self.catalog(writes=True),
             *self.list_lake(),
             *self.read_lake("iceberg/"),
             *self.write_lake("iceberg/"),
+            *self.delete_lake("iceberg/"),
         ]
 
     def query(self) -> list[Statement]:
@@ -247,12 +263,12 @@ class May:
             Statement("WhereLakeIs", ["s3:GetBucketLocation"], [self.lake]),
         ]
 
-    def exports_of(self) -> list[Statement]:
+    def exports_of(self, *, lists: bool = True) -> list[Statement]:
         """Look at the exports of the governed tables; DynamoDB knows no resources for their list."""
         exports = [self.arn("dynamodb", f"table/{table}/export/*") for table in self.governed]
         return [
             Statement("LookAtExports", ["dynamodb:DescribeExport"], exports),
-            Statement("ListExports", ["dynamodb:ListExports"], ["*"]),
+            *([Statement("ListExports", ["dynamodb:ListExports"], ["*"])] if lists else []),
         ]
 
     def metrics(self) -> list[Statement]:
@@ -282,19 +298,30 @@ class May:
         name = self.arn("secretsmanager", f"secret:{prefix}/{what}")
         return [name] if name.endswith("*") else [name, f"{name}-??????"]
 
-    def dsar_jobs(self, *, lists: bool = True) -> list[Statement]:
-        """The table of data subject requests; what it knows of a subject is encrypted with their key.
-
-        ``lists``: all of them, and not only one whose id is known.
-        """
-        settings = self.declared.stage.environment()
-        table = settings["PRIVACY_ASSETS_DSAR_JOBS_TABLE"]
+    def requests(self, *, lists: bool = True) -> list[Statement]:
+        """The table of data subject requests; ``lists``: all that are open, beside one whose id is known."""
+        table = self.declared.stage.environment()["PRIVACY_ASSETS_DSAR_JOBS_TABLE"]
         return [
-            *self.table("Requests", table, "GetItem", "PutItem", *(("Query", "Scan") if lists else ())),
+            *self.table("Requests", table, "GetItem", "PutItem"),
             *(self.table("OpenRequests", f"{table}/index/*", "Query") if lists else ()),
-            *self.key(
-                "RequestKey", settings["PRIVACY_ASSETS_DSAR_KEY"], "kms:Decrypt", "kms:GenerateDataKey"
-            ),
+        ]
+
+    def ask(self) -> list[Statement]:
+        """Ask for the work on a request."""
+        queue = self.declared.stage.environment()["PRIVACY_ASSETS_DSAR_QUEUE"]
+        return self.queue("Ask", [queue], "GetQueueUrl", "SendMessage")
+
+    def request_key(self) -> list[Statement]:
+        """Encrypts what is known of a subject, in the table and in the bucket of answers."""
+        alias = self.declared.stage.environment()["PRIVACY_ASSETS_DSAR_KEY"]
+        return self.key("RequestKey", alias, "kms:Decrypt", "kms:GenerateDataKey")
+
+    def clear_answers(self) -> list[Statement]:
+        """Delete what was kept for a request that has ended."""
+        bucket = f"arn:aws:s3:::{self.declared.stage.environment()['PRIVACY_ASSETS_DSAR_BUCKET']}"
+        return [
+            Statement("ClearAnswers", ["s3:DeleteObjectVersion"], [f"{bucket}/*"]),
+            Statement("ListAnswers", ["s3:ListBucketVersions"], [bucket]),
         ]
 
     def ledger(self) -> list[Statement]:
@@ -347,7 +374,7 @@ def _code(may: May) -> list[Statement]:
             ["*"],
             {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
         ),
-        *may.exports_of(),
+        *may.exports_of(lists=False),
         *may.table("ScanJobs", names.scan_jobs, "GetItem", "PutItem", "UpdateItem"),
         *may.queue(
             "ListenToRequests",
@@ -363,7 +390,9 @@ def _code(may: May) -> list[Statement]:
             "GetQueueUrl",
             "SendMessage",
         ),
-        *may.dsar_jobs(),
+        *may.requests(),
+        *may.ask(),
+        *may.clear_answers(),
         *may.ledger(),
         # What was kept for a request that has ended is deleted by whoever closes it.
         Statement("Answers", ["s3:DeleteObjectVersion"], [f"{answers}/*"]),
@@ -405,7 +434,7 @@ def _daily_audit(may: May) -> list[Statement]:
         *may.list_lake(),
         *may.read_lake("exports/", "snapshots/", "iceberg/", "athena/", "audits/", "reports/"),
         *may.write_lake("snapshots/", "iceberg/", "athena/", "audits/", "reports/"),
-        *may.delete_lake("snapshots/"),
+        *may.delete_lake("iceberg/", "snapshots/"),
         *may.queue(
             "Watch",
             [archive.queue, archive.dead_letters, archive.pipe_dead_letters],
@@ -422,10 +451,10 @@ def _archive_deletions(may: May) -> list[Statement]:
     streams = [may.arn("dynamodb", f"table/{table}/stream/*") for table in may.governed]
     return [
         *may.iceberg(),
+        *may.forget(f"iceberg/{DELETIONS_TABLE}/"),
         *may.queue(
             "Take",
             [names.queue, names.dead_letters, names.pipe_dead_letters],
-            "ChangeMessageVisibility",
             "DeleteMessage",
             "GetQueueAttributes",
             "GetQueueUrl",
@@ -443,10 +472,9 @@ def _archive_deletions(may: May) -> list[Statement]:
         # A pipe's dead letter names the records and not what they say: they are read again.
         Statement(
             "ReadAgain",
-            ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+            ["dynamodb:GetRecords", "dynamodb:GetShardIterator"],
             streams,
         ),
-        *may.metrics(),
     ]
 
 
@@ -456,14 +484,14 @@ def _archive_restore(may: May) -> list[Statement]:
     tables = [may.arn("dynamodb", f"table/{table}") for table in may.governed]
     return [
         *may.ledger(),
-        *may.catalog(),
-        *may.list_lake(),
-        *may.read_lake("iceberg/", "restores/"),
+        *may.iceberg(),
+        *may.read_lake("restores/"),
         *may.write_lake("restores/"),
         *may.delete_lake("restores/"),
-        Statement("Archived", ["s3:GetObjectVersion"], [f"{archive}/*"]),
-        Statement("ListArchive", ["s3:ListBucket"], [archive]),
-        *may.key("ArchiveKey", names.key, "kms:Decrypt"),
+        # What a restore overwrites is archived before.
+        Statement("Archive", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], [f"{archive}/*"]),
+        Statement("ListArchive", ["s3:ListBucket", "s3:ListBucketVersions"], [archive]),
+        *may.key("ArchiveKey", names.key, "kms:Decrypt", "kms:GenerateDataKey"),
         *may.table("Erasures", names.erasures, "BatchGetItem", "GetItem"),
         Statement(
             "PutBack",
@@ -511,17 +539,15 @@ def _dsar_request(may: May) -> list[Statement]:
     archive = may.archive_names
     tables = [may.arn("dynamodb", f"table/{table}") for table in may.governed]
     return [
-        *may.dsar_jobs(),
+        *may.requests(),
+        *may.request_key(),
+        *may.clear_answers(),
         *may.ledger(),
         *may.iceberg(),
         *_snapshots(may),
         *_archived(may),
-        Statement(
-            "Answers",
-            ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:PutObject"],
-            [f"{bucket}/*"],
-        ),
-        Statement("ListAnswers", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
+        Statement("Answers", ["s3:GetObject", "s3:PutObject"], [f"{bucket}/*"]),
+        Statement("MissAnswers", ["s3:ListBucket"], [bucket]),
         *may.table("Erasures", archive.erasures, "GetItem", "PutItem", "UpdateItem"),
         *may.key("ErasureKey", archive.key, "kms:Decrypt", "kms:GenerateDataKey"),
         Statement(
@@ -547,7 +573,8 @@ def _snapshots(may: May) -> list[Statement]:
     database = may.declared.names.database
     return [
         *may.write_lake(*rewritten),
-        *may.delete_lake("iceberg/", *rewritten, versions=True),
+        *may.delete_lake(*rewritten),
+        *may.forget("iceberg/", *rewritten),
         Statement(
             "LakeVersions",
             ["s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
@@ -575,12 +602,7 @@ def _archived(may: May) -> list[Statement]:
 
 
 def _dsar_approval(may: May) -> list[Statement]:
-    settings = may.declared.stage.environment()
-    return [
-        *may.dsar_jobs(),
-        *may.ledger(),
-        *may.tell(settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
-    ]
+    return [*may.requests(lists=False), *may.ask(), *may.ledger()]
 
 
 def _ingest_events(may: May) -> list[Statement]:
@@ -589,18 +611,16 @@ def _ingest_events(may: May) -> list[Statement]:
     return [
         *may.iceberg(),
         *may.ledger(),
-        *may.delete_lake("iceberg/", versions=True),
+        *may.forget(f"iceberg/{EVENTS}/"),
         *may.queue(
             "Take",
             [queue, dead],
-            "ChangeMessageVisibility",
             "DeleteMessage",
             "GetQueueAttributes",
             "GetQueueUrl",
             "ReceiveMessage",
         ),
         *may.queue("Refuse", [dead], "SendMessage"),
-        *may.metrics(),
     ]
 
 
@@ -631,7 +651,6 @@ def _api(may: May) -> list[Statement]:
             [
                 settings["PRIVACY_ASSETS_EVENT_QUEUE"],
                 names.scan_requests,
-                settings["PRIVACY_ASSETS_DSAR_QUEUE"],
             ],
             "GetQueueUrl",
             "SendMessage",
@@ -640,14 +659,17 @@ def _api(may: May) -> list[Statement]:
         *may.catalog(),
         *may.list_lake(),
         *may.read_lake("iceberg/scan_findings/"),
-        *may.dsar_jobs(lists=False),
+        *may.requests(lists=False),
+        *may.ask(),
+        *may.request_key(),
         *may.ledger(),
         # Who a request is about stands in the ledger as a pseudonym.
         *may.table("Erasures", archive.erasures, "DeleteItem", "GetItem", "PutItem", "Scan"),
         *may.key("ErasureKey", archive.key, "kms:Decrypt", "kms:GenerateDataKey"),
-        # Links are signed with these rights; what was kept for a request that is refused is deleted.
-        Statement("Answers", ["s3:DeleteObjectVersion", "s3:GetObject"], [f"{bucket}/*"]),
-        Statement("ListAnswers", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
+        # Links are signed with these rights.
+        Statement("Answers", ["s3:GetObject"], [f"{bucket}/*"]),
+        Statement("MissAnswers", ["s3:ListBucket"], [bucket]),
+        *may.clear_answers(),
         *may.tell(settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
     ]
 

@@ -92,11 +92,11 @@ class Stage(BaseModel):
                     os.environ[name] = value
 
 
-def load(path: Path = FILE) -> Mapping[str, Stage]:
-    """All stages. Raises StageError."""
-    document = yaml.safe_load(path.read_text())
+def load() -> Mapping[str, Stage]:
+    """All stages of FILE. Raises StageError."""
+    document = yaml.safe_load(FILE.read_text())
     if not isinstance(document, dict) or not document:
-        raise StageError(f"{path.name}: expected stages by name")
+        raise StageError(f"{FILE.name}: expected stages by name")
     stages = {}
     for name, entry in document.items():
         try:
@@ -104,7 +104,7 @@ def load(path: Path = FILE) -> Mapping[str, Stage]:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise StageError(f"{path.name}: {name}.{where}: {first['msg']}") from None
+            raise StageError(f"{FILE.name}: {name}.{where}: {first['msg']}") from None
     return stages
 
 

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privacy_assets.archive import names
 from privacy_assets.archive.records import Cause, Deletion, bucket_of
 
-DELETIONS = "archived_deletions"
+DELETIONS = names.DELETIONS_TABLE
 PARTITION_BY = ("deleted_on", "table_name")
 _INSTANT = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(

@@ -36,10 +36,20 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     return Templates.read(out, STAGE)
 
 
-def synthesize(out: Path, **environment: str) -> None:
-    """Run the app as ``make synth`` does."""
+WITH_STAGES = """
+import pathlib, sys
+import infra.stages
+infra.stages.FILE = pathlib.Path(sys.argv[1])
+from infra.app import main
+main()
+"""
+
+
+def synthesize(out: Path, stages: Path | None = None, **environment: str) -> None:
+    """Run the app as ``make synth`` does; ``stages`` is another ``stages.yaml``."""
+    program = ["-c", WITH_STAGES, str(stages)] if stages else ["-m", "infra.app"]
     done = subprocess.run(
-        [str(PYTHON), "-m", "infra.app"],
+        [str(PYTHON), *program],
         env={**os.environ, "STAGE": STAGE, "CDK_OUTDIR": str(out), **environment},
         cwd=PROJECT,
         capture_output=True,

@@ -5,6 +5,7 @@ Local AWS tells callers apart by their access key id, so each part has its own (
 
 import json
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,27 +14,32 @@ from typing import Any
 from unittest.mock import patch
 
 import dagster as dg
+import httpx
 import requests
+import time_machine
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from privacy_assets.api.rotation import Rotation, create_client, ensure_keys
 from privacy_assets.api.rotation_job import ROTATE_SECRETS
 from privacy_assets.api.server import services
 from privacy_assets.archive.names import ARCHIVE_DELETIONS, ARCHIVE_RESTORE
+from privacy_assets.archive.paths import path_of
 from privacy_assets.audit.definition import load_audits
 from privacy_assets.definitions import build, ready
 from privacy_assets.dsar import composition
 from privacy_assets.dsar.names import DSAR_APPROVAL, DSAR_REQUEST
 from privacy_assets.dsar.names import PARTITIONS as REQUEST_PARTITIONS
-from privacy_assets.dsar.states import FINAL, State
+from privacy_assets.dsar.policy import RequestPolicy
+from privacy_assets.dsar.states import FINAL, Action, State
 from privacy_assets.estate import Estate
-from privacy_assets.governed import governed_estate, path_of
+from privacy_assets.governed import governed_estate
+from privacy_assets.governed import path_of as file_of
 from privacy_assets.ingest.names import INGEST_EVENTS
 from privacy_assets.jobs import DAILY_AUDIT, EXPORTS_TAG, NIGHTLY_EXPORTS
 from privacy_assets.ledger.assets import JOB as LEDGER_CHECKPOINT
 from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan.assets import SCAN_JOB
-from resources import erasures, settings
+from resources import busy_queue, erasures, iceberg, settings
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
 from resources.erasures import ErasuresResource
@@ -49,10 +55,19 @@ ENGINES = "local"
 """The key of local AWS itself, whose crawler and exports call its front door."""
 
 
+EVENT = {"subject_id": "s", "event_type": "consent_given", "event_time": f"{yesterday()}T12:00:00Z"}
+
+
 @contextmanager
 def at_work(part: str) -> Iterator[None]:
     """AWS is called in the name of ``part``, whose process has looked nothing up yet."""
-    erasures._keys.clear()
+    for found in (erasures._keys, busy_queue._urls):
+        found.clear()
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("resources."):
+            for each in vars(module).values():
+                if hasattr(each, "cache_clear"):
+                    each.cache_clear()
     before = os.environ["AWS_ACCESS_KEY_ID"]
     os.environ["AWS_ACCESS_KEY_ID"] = part
     try:
@@ -61,14 +76,23 @@ def at_work(part: str) -> Iterator[None]:
         os.environ["AWS_ACCESS_KEY_ID"] = before
 
 
+@contextmanager
+def later(by: timedelta) -> Iterator[None]:
+    """It is later than it is; local AWS's own clock goes on as it does."""
+    with time_machine.travel(datetime.now(UTC) + by):
+        yield
+
+
 class Flows:
     """The parts at work on one local AWS that holds the default resources."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self.estate: Estate = governed_estate()
+        # An erasure waits for somebody's approval.
+        policy = RequestPolicy(approval=(Action.DELETE,))
+        self.estate: Estate = governed_estate().model_copy(update={"requests": policy})
         self.names = Names.from_settings()
-        self.definitions = build(self.estate, load_audits(path_of(settings.AUDITS)))
+        self.definitions = build(self.estate, load_audits(file_of(settings.AUDITS)))
         self.instance = dg.DagsterInstance.ephemeral()
         self.cursors: dict[str, str | None] = {}
         self.asked: list[str] = []
@@ -127,32 +151,80 @@ class Flows:
         (request,) = requests_
         self.run(DAILY_AUDIT, day, tags={EXPORTS_TAG: request.tags[EXPORTS_TAG]})
         self.tick("export_complete")
+        hurry = {"database": self.names.database, "workgroup": self.names.workgroup, "deadline_seconds": 0.0}
+        config = {"resources": {"athena": {"config": hurry}}}
+        assert not self.run(DAILY_AUDIT, day, run_config=config, raise_on_error=False).success
+
+    def lost_event(self) -> None:
+        """An export whose event is lost, found by asking; the day has orphans of a run that died."""
+        day = days_ago(2).isoformat()
+        self.run(NIGHTLY_EXPORTS, day)
+        url = client("sqs").get_queue_url(QueueName=self.names.queue)["QueueUrl"]
+        client("sqs").purge_queue(QueueUrl=url)
+        folder, lake, s3 = f"snapshots/{self.estate.tables[0].name}", self.names.bucket, client("s3")
+        part = s3.list_objects_v2(Bucket=lake, Prefix=folder)["Contents"][0]["Key"]
+        orphan = f"{folder}/snapshot_date={day}/died/part"
+        s3.copy_object(Bucket=lake, Key=orphan, CopySource={"Bucket": lake, "Key": part})
+        with later(timedelta(days=2)):
+            (request,) = [each for each in self.tick("export_complete") if each.partition_key == day]
+            self.run(DAILY_AUDIT, day, tags={EXPORTS_TAG: request.tags[EXPORTS_TAG]})
+        assert "Contents" not in s3.list_objects_v2(Bucket=lake, Prefix=orphan)
 
     def deletions(self) -> None:
         """Items go, the pipe tells, a run archives, a person has them put back."""
-        table = self.estate.tables[0]
-        dynamodb = client("dynamodb")
-        for number in range(3):
-            dynamodb.put_item(
-                TableName=table.table, Item={"log_id": {"S": f"gone-{number}"}, "subject_id": {"S": SUBJECT}}
-            )
-            dynamodb.delete_item(TableName=table.table, Key={"log_id": {"S": f"gone-{number}"}})
-        self.local("pipes/flush", "")
+        small = [{"log_id": {"S": f"gone-{number}"}, "subject_id": {"S": SUBJECT}} for number in range(3)]
+        # One is too large for the pipe, and is read from the stream again.
+        self._delete(*small, {**small[0], "log_id": {"S": "large"}, "many": {"L": [{"N": "1"}] * 190_000}})
         (request,) = self.tick("deletions")
         self.run(ARCHIVE_DELETIONS, request.partition_key)
-        config = {
-            "ops": {
-                "archive__restored": {
-                    "config": {
-                        "table": table.name,
-                        "deleted_from": f"{yesterday()}T00:00:00Z",
-                        "approved_by": "alex@example.com",
-                        "dry_run": False,
-                    }
-                }
-            }
+        # One is deleted again, and its first deletion comes once more, late.
+        assert self.names.archive is not None
+        path = path_of(self.estate.nouns[0], {"log_id": small[0]["log_id"]})
+        kept = client("s3").get_object(Bucket=self.names.archive.bucket, Key=path)["Body"].read()
+        self._delete(small[0])
+        self.run(ARCHIVE_DELETIONS, request.partition_key)
+        self._send(self.names.archive.queue, kept.decode())
+        self.run(ARCHIVE_DELETIONS, request.partition_key)
+        dynamodb, table = client("dynamodb"), self.estate.tables[0]
+        dynamodb.put_item(TableName=table.table, Item={**small[0], "message": {"S": "another one by now"}})
+        for wish in ({"dry_run": True}, {"dry_run": False}, {"dry_run": False, "overwrite": True}):
+            self._restore(**wish)
+        restored = dynamodb.get_item(TableName=table.table, Key={"log_id": small[0]["log_id"]})["Item"]
+        assert restored == small[0]
+
+    def _delete(self, *items: dict[str, Any]) -> None:
+        """Items come and go; beside what the pipe tells of them something else gets into the queue."""
+        dynamodb, table = client("dynamodb"), self.estate.tables[0]
+        for item in items:
+            dynamodb.put_item(TableName=table.table, Item=item)
+            dynamodb.delete_item(TableName=table.table, Key={"log_id": item["log_id"]})
+        self.local("pipes/flush", "")
+        assert self.names.archive is not None
+        self._send(self.names.archive.queue, "no record")
+
+    def _send(self, queue: str, body: str) -> None:
+        url = client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
+        client("sqs").send_message(QueueUrl=url, MessageBody=body)
+
+    def _restore(self, **wish: Any) -> None:
+        wanted = {
+            "table": self.estate.tables[0].name,
+            "deleted_from": f"{yesterday()}T00:00:00Z",
+            "approved_by": "alex@example.com",
+            **wish,
         }
-        self.run(ARCHIVE_RESTORE, run_config=config)
+        self.run(ARCHIVE_RESTORE, run_config={"ops": {"archive__restored": {"config": wanted}}})
+
+    def years(self) -> None:
+        """Tables that grow old: what is beyond its retention goes, and files that only old snapshots name."""
+        with self.calling() as http:
+            assert http.post("/events", json=EVENT).status_code == 202
+        self.run(INGEST_EVENTS)
+        self._delete({"log_id": {"S": "old"}, "subject_id": {"S": "somebody else"}})
+        self.run(ARCHIVE_DELETIONS, days_ago(0).isoformat())
+        with later(timedelta(days=4000)):
+            self.run(ARCHIVE_DELETIONS, days_ago(0).isoformat())
+            self.run(INGEST_EVENTS)
 
     def scan(self) -> None:
         """A bucket is scanned, and a scan is asked for."""
@@ -163,19 +235,20 @@ class Flows:
         s3.put_object(Bucket=bucket, Key="a.txt", Body=b"nothing to see")
         s3.put_object(Bucket=bucket, Key="b.csv", Body=b"name,mail\nMaria,maria.garcia@corp-mail.io\n")
         self.instance.add_dynamic_partitions(BUCKETS.name or "", [bucket])
-        url = client("sqs").get_queue_url(QueueName=self.names.scan_requests)["QueueUrl"]
         for body in (json.dumps({"bucket": bucket, "job_id": uuid.uuid4().hex}), "{"):
-            client("sqs").send_message(QueueUrl=url, MessageBody=body)
+            self._send(self.names.scan_requests, body)
         requests_ = self.tick("scan_requests")
         assert requests_
         self.run(SCAN_JOB, bucket)
         self.run(SCAN_JOB, bucket)
+        self.tick("scan_failures")  # which looks at what comes after its first tick
+        with patch("privacy_assets.scan.assets._ensure", side_effect=RuntimeError):
+            assert not self.run(SCAN_JOB, bucket, raise_on_error=False).success
+        self.tick("scan_failures")
 
     def events(self) -> None:
         """An event that was accepted, and a message that is none."""
-        name = settings.EVENT_QUEUE.value()
-        url = client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
-        client("sqs").send_message(QueueUrl=url, MessageBody="no event")
+        self._send(settings.EVENT_QUEUE.value(), "no event")
         assert self.tick("events")
         self.run(INGEST_EVENTS)
 
@@ -197,15 +270,21 @@ class Flows:
         secrets = ApiSecrets.from_settings()
         with at_work("api"):
             ensure_keys(secrets)
-        api = Api("", secrets, ApiState.from_settings(), services(self.estate))
-        credentials = api.client()
-        with at_work("api"), served(api):
-            self._use(api, credentials)
+        self.program = Api("", secrets, ApiState.from_settings(), services(self.estate))
+        self.credentials = self.program.client()
+        with self.calling() as http:
+            self._use(http)
 
-    def _use(self, api: Api, credentials: dict[str, str]) -> None:
-        http = api.http(**api.bearer(credentials))
-        event = {"subject_id": "s", "event_type": "consent_given", "event_time": f"{yesterday()}T12:00:00Z"}
-        assert http.post("/events", json=event, headers={"Idempotency-Key": "one"}).status_code == 202
+    @contextmanager
+    def calling(self) -> Iterator[httpx.Client]:
+        """A program that has a token."""
+        with at_work("api"), served(self.program):
+            yield self.program.http(**self.program.bearer(self.credentials))
+
+    def _use(self, http: httpx.Client) -> None:
+        assert http.post("/events", json=EVENT, headers={"Idempotency-Key": "one"}).status_code == 202
+        # Refused, it is no longer claimed.
+        assert http.post("/events", json={}, headers={"Idempotency-Key": "two"}).status_code == 422
         scan = http.post("/scan", json={"bucket": self.estate.buckets[0].name})
         assert http.get(f"/jobs/{scan.json()['job_id']}").status_code == 200, scan.text
         assert http.get("/results").json()["findings"]
@@ -216,9 +295,8 @@ class Flows:
         where = f"/dsar/{request.json()['jobId']}"
         for path in ("", "/events"):
             assert http.get(where + path).status_code == 200
-        decision = {"decision": "reject", "decided_by": "officer", "reason": "not our customer"}
-        assert http.post(f"{where}/approval", json=decision).status_code == 200
-        for action in ("export", "delete", "export"):
+        self._reject(http, request.json()["jobId"])
+        for action in ("export", "delete", "delete", "delete"):
             wish = {
                 "user_id": SUBJECT,
                 "action": action,
@@ -230,33 +308,51 @@ class Flows:
             self.asked.append(request.json()["jobId"])
         assert http.get("/readyz").status_code == 200
 
+    def _reject(self, http: httpx.Client, job_id: str) -> None:
+        decision = {"decision": "reject", "decided_by": "officer", "reason": "not our customer"}
+        assert http.post(f"/dsar/{job_id}/approval", json=decision).status_code == 200
+
     def subjects(self) -> None:
-        """What a person asked for by the API is done but for the last, which somebody refuses; somebody
-        approves what needs it.
+        """What a person asked for by the API is done, and somebody decides about what needs it: one erasure
+        is approved in the asset graph, one rejected there, and one by the API.
         """
         register = composition.register(ready(composition.RESOURCES))
         self.instance.add_dynamic_partitions(REQUEST_PARTITIONS, self.asked)  # as the daemon does
-        self.decide(self.asked[0])  # which waits for no approval, and stays as it is
-        self.decide(self.asked[-1], approve=False, reason="asked for twice")
-        url = client("sqs").get_queue_url(QueueName=settings.DSAR_QUEUE.value())["QueueUrl"]
-        client("sqs").send_message(QueueUrl=url, MessageBody="no request")
-        ended: set[str] = set()
+        export, approved, rejected, refused = self.asked
+        self.approve(export)  # which waits for no approval, and stays as it is
+        queue = settings.DSAR_QUEUE.value()
+        url = client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
+        client("sqs").purge_queue(QueueUrl=url)  # messages are lost
+        self._send(queue, "no request")
+        register.begin(export, 1, "a run that died")
+        with later(timedelta(hours=1)):
+            self.tick("dsar_jobs")
         for _ in range(8):
             for request in self.tick("dsar_requests"):
                 self.run(DSAR_REQUEST, request.partition_key, tags=dict(request.tags))
             self.tick("dsar_jobs")
-            for job_id in self.asked:
-                job = register.get(job_id)
-                if job["state"] == State.BLOCKED and job.get("reason") == "approval":
-                    self.decide(job_id)
-                if State(job["state"]) in FINAL:
-                    ended.add(job_id)
-            if ended == {*self.asked}:
-                return
-        raise AssertionError([register.get(job_id) for job_id in self.asked])
+            jobs = {job_id: register.get(job_id) for job_id in self.asked}
+            if all(State(job["state"]) in FINAL and not job.get("tell") for job in jobs.values()):
+                break
+            for job_id, job in jobs.items():
+                if job["state"] == State.BLOCKED and job_id == refused:
+                    with self.calling() as http:
+                        self._reject(http, refused)
+                elif job["state"] == State.BLOCKED:
+                    self.approve(
+                        job_id, approve=job_id == approved, reason="" if job_id == approved else "no"
+                    )
+        assert {job_id: job["state"] for job_id, job in jobs.items()} == {
+            export: State.COMPLETED,
+            approved: State.COMPLETED,
+            rejected: State.REJECTED,
+            refused: State.REJECTED,
+        }
+        with self.calling() as http:
+            assert http.get(f"/dsar/{export}/download", follow_redirects=False).status_code == 302
 
-    def decide(self, job_id: str, **decision: Any) -> None:
-        """In the asset graph, by a person. The run fails for a request that waits for no approval."""
+    def approve(self, job_id: str, **decision: Any) -> None:
+        """In the asset graph, by a person. The run fails for a request that waits for none."""
         config = {"ops": {"dsar__approval": {"config": {"decided_by": "officer", **decision}}}}
         self.run(DSAR_APPROVAL, job_id, run_config=config, raise_on_error=False)
 
@@ -266,8 +362,13 @@ class Flows:
             self.tick(sensor.name)
 
     def all(self) -> None:
-        """Everything, once."""
+        """Everything, once. A table keeps two files of metadata and not twenty, so that some are deleted."""
+        with patch.dict(iceberg._PROPERTIES, {"write.metadata.previous-versions-max": "1"}):
+            self._all()
+
+    def _all(self) -> None:
         self.night()
+        self.lost_event()
         self.deletions()
         self.scan()
         self.api()
@@ -275,6 +376,7 @@ class Flows:
         self.rotation()
         self.subjects()
         self.checkpoint()
+        self.years()
         self.every_sensor()
 
     # --- local AWS itself

@@ -43,7 +43,7 @@ def _grants(document: Mapping[str, Any]) -> Iterator[Grant]:
             for key, values in keys.items()
         )
         for action in _listed(statement["Action"]):
-            yield Grant(statement["Sid"], action, tuple(_listed(statement["Resource"])), conditions)
+            yield Grant(statement.get("Sid", ""), action, tuple(_listed(statement["Resource"])), conditions)
 
 
 def _holds(condition: tuple[str, str, tuple[str, ...]], context: Mapping[str, str]) -> bool:
