@@ -424,8 +424,8 @@ def _daily_audit(may: May) -> list[Statement]:
     return [
         *may.exports_of(),
         *may.ledger(),
-        # Who was erased, held against the night's snapshot.
-        *may.table("Erasures", archive.erasures, "GetItem", "Scan"),
+        # Who was erased, held against the night's snapshot and what vanished since the one before.
+        *may.table("Erasures", archive.erasures, "BatchGetItem", "GetItem", "Scan"),
         *may.key("ErasureKey", archive.key, "kms:Decrypt"),
         Statement("Tables", ["dynamodb:DescribeTable"], tables),
         Statement("Crawl", ["glue:GetCrawler", "glue:StartCrawler"], crawlers),

@@ -1,7 +1,9 @@
 """The archive's assets: deletions as they come, what two snapshots say of them, and records brought back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -249,6 +251,7 @@ def _reconciliation(estate: Estate) -> dg.AssetsDefinition:
         athena: AthenaResource,
         iceberg: IcebergResource,
         deletion_queue: DeletionQueueResource,
+        erasures: ErasuresResource,
     ) -> Iterator[dg.MaterializeResult[Any]]:
         day = snapshot_date(context)
         rows.ensure(iceberg)
@@ -257,6 +260,7 @@ def _reconciliation(estate: Estate) -> dg.AssetsDefinition:
         left_out: list[str] = []
         samples: list[str] = []
         missed: dict[str, int] = {}
+        erased = 0
         for table in estate.tables:
             if any(
                 glue.partition(table.name, [each.isoformat()]) is None
@@ -265,7 +269,11 @@ def _reconciliation(estate: Estate) -> dg.AssetsDefinition:
                 left_out.append(table.name)
                 continue
             compared.append(table.name)
-            missed[table.name] = _missed(athena, iceberg, table, day, samples)
+            vanished = _Vanished(table, day, erasures, samples)
+            result = athena.execute(reconciliation.missed_sql(table, day))
+            only = {"snapshot_date": [day], "table_name": [table.name]}
+            missed[table.name] = iceberg.replace(MISSED, only, partial(_rows, vanished, athena, result))
+            erased += vanished.erased
         twice = _twice(athena, day)
         waiting = _of_the_day(deletion_queue, day)
         number = sum(missed.values())
@@ -273,6 +281,7 @@ def _reconciliation(estate: Estate) -> dg.AssetsDefinition:
             metadata={
                 "dagster/row_count": number,
                 "missed": dg.MetadataValue.json(missed),
+                "of_erased_subjects": erased,
                 "compared": compared,
                 "not_compared": left_out,
                 "preview": dg.MetadataValue.md(_preview(samples, number)),
@@ -288,27 +297,40 @@ def _reconciliation(estate: Estate) -> dg.AssetsDefinition:
     return reconciled
 
 
-def _missed(
-    athena: AthenaResource, iceberg: IcebergResource, table: Table, day: date, samples: list[str]
-) -> int:
-    result = athena.execute(reconciliation.missed_sql(table, day))
+@dataclass
+class _Vanished:
+    """The keys of a table that vanished during a day without an archived deletion: samples of them, and how
+    many more an erasure explains.
+    """
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for batch in athena.batches(result):
-            if len(samples) < _SHOWN:
-                shown = batch.column("partition_key").to_pylist()[: _SHOWN - len(samples)]
-                samples.extend(f"{table.name}: {mask(key)}" for key in shown)
+    table: Table
+    day: date
+    erasures: ErasuresResource
+    samples: list[str]
+    erased: int = 0
+
+    def rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The rows that no erasure explains, as the table has them; called again when others were faster."""
+        self.erased = 0
+        for whole in batches:
+            batch = reconciliation.not_erased(whole, self.table, self.erasures)
+            self.erased += whole.num_rows - batch.num_rows
+            if len(self.samples) < _SHOWN:
+                shown = batch.column("partition_key").to_pylist()[: _SHOWN - len(self.samples)]
+                self.samples.extend(f"{self.table.name}: {mask(key)}" for key in shown)
             yield pa.RecordBatch.from_arrays(
                 [
-                    pa.repeat(pa.scalar(day, pa.date32()), batch.num_rows),
-                    pa.repeat(pa.scalar(table.name), batch.num_rows),
+                    pa.repeat(pa.scalar(self.day, pa.date32()), batch.num_rows),
+                    pa.repeat(pa.scalar(self.table.name), batch.num_rows),
                     batch.column("partition_key").cast(pa.string()),
                     batch.column("sort_key").cast(pa.string()),
                 ],
                 schema=reconciliation.MISSED_SCHEMA,
             )
 
-    return iceberg.replace(MISSED, {"snapshot_date": [day], "table_name": [table.name]}, batches)
+
+def _rows(vanished: _Vanished, athena: AthenaResource, result: Any) -> Iterator[pa.RecordBatch]:
+    return vanished.rows(athena.batches(result))
 
 
 def _twice(athena: AthenaResource, day: date) -> int:

@@ -1,7 +1,8 @@
 """What is gone from a table between two snapshots, and whether the archive knows of it.
 
 A capture that loses a deletion loses it silently: nothing is left that could tell. Two snapshots tell. A key
-that yesterday's has and today's has not was deleted in between, so the archive must have a deletion of it.
+that yesterday's has and today's has not was deleted in between, so the archive must have a deletion of it,
+unless its subject was erased: of whom the archive has nothing.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -9,6 +10,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from privacy_assets.archive.archiving import Erasures
+from privacy_assets.archive.paths import number
 from privacy_assets.estate import ColumnType, Table
 
 MISSED = "unarchived_deletions"
@@ -29,7 +32,8 @@ CLOCKS: Final = timedelta(minutes=1)
 def missed_sql(table: Table, day: date) -> str:
     """Athena SQL for the keys that vanished during ``day`` and that ``archived_deletions`` doesn't know.
 
-    Compares the snapshots of the day before and of the day. Columns: ``partition_key``, ``sort_key`` as text.
+    Compares the snapshots of the day before and of the day. Columns: ``partition_key``, ``sort_key`` and
+    ``subject`` as text.
     """
     names = [f'"{column}"' for column in table.key_columns]
     kinds = [table.columns[key].type for key in table.keys]
@@ -43,9 +47,10 @@ def missed_sql(table: Table, day: date) -> str:
     )
     texts = [_text(f"before.key{number}", kind) for number, kind in enumerate(kinds)]
     shown = [*texts, "CAST(NULL AS varchar)"][:2]
+    subject = f'"{table.column_name(table.subject_key)}"' if table.subject_key else "CAST(NULL AS varchar)"
     return f"""
-SELECT {shown[0]} AS partition_key, {shown[1]} AS sort_key
-FROM (SELECT {keys} FROM "{table.name}" WHERE snapshot_date = {first}) AS before
+SELECT {shown[0]} AS partition_key, {shown[1]} AS sort_key, CAST(before.subject AS varchar) AS subject
+FROM (SELECT {keys}, {subject} AS subject FROM "{table.name}" WHERE snapshot_date = {first}) AS before
 LEFT JOIN (SELECT {keys} FROM "{table.name}" WHERE snapshot_date = {last}) AS after
     ON {_same("before", "after", len(names))}
 LEFT JOIN (
@@ -56,6 +61,22 @@ LEFT JOIN (
 ) AS archived ON {_same("before", "archived", len(names))}
 WHERE before.key0 IS NOT NULL AND after.key0 IS NULL AND archived.key0 IS NULL
 """.strip()  # noqa: S608  # names and days of the estate, no value of a user
+
+
+def not_erased(batch: pa.RecordBatch, table: Table, erasures: Erasures) -> pa.RecordBatch:
+    """The rows of such a query that no erasure explains."""
+    subjects = [subject_in(table, value) for value in batch.column("subject").to_pylist()]
+    erased = erasures.of({(table.name, subject) for subject in subjects if subject})
+    return batch.filter(pa.array([(table.name, subject) not in erased for subject in subjects], pa.bool_()))
+
+
+def subject_in(table: Table, value: str | None) -> str | None:
+    """A subject as the archive names it, from its column's text."""
+    assert table.subject_key is not None or value is None
+    if value is None or table.subject_key is None:
+        return None
+    kind = table.columns[table.subject_key].type
+    return number(value) if kind in (ColumnType.NUMBER, ColumnType.INTEGER) else value
 
 
 def _same(one: str, other: str, keys: int) -> str:

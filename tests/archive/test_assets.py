@@ -10,8 +10,10 @@ import pytest
 import requests
 
 from privacy_assets.archive.names import ARCHIVE_DELETIONS, DELETIONS_KEY, RECONCILIATION_KEY
+from privacy_assets.archive.reconciliation import subject_in
 from privacy_assets.archive.removal import erase, expire
 from privacy_assets.archive.rows import DELETIONS
+from privacy_assets.estate import ColumnType
 from resources.sns import AlertResource
 from tests.archive.conftest import Archive
 from tests.house import at, client, days_ago, event, yesterday
@@ -175,6 +177,42 @@ def test_a_key_that_vanished_without_an_archived_deletion_is_told(archive: Archi
     shown = str(metadata(result, RECONCILIATION_KEY))
     assert "nobody" not in shown
     assert "su••••11" in shown
+
+
+def test_a_key_that_vanished_by_an_erasure_is_not_missed(archive: Archive) -> None:
+    """The archive has nothing of who was erased, and names nobody who was."""
+    house = archive.house
+    house.load([event("a", "jane"), event("b", "john"), event("c", "jane")], at(days_ago(3)))
+    for key in "ab":
+        house.delete(key, at(yesterday()))
+    for day in (days_ago(2), yesterday()):
+        for noun in ("visits_export", "visits_raw", "visits"):
+            house.materialize(noun, day=day)
+    archive.erasures.begin("visits", "jane", "request-1")
+    result = materialize(archive, RECONCILIATION_KEY, yesterday())
+    assert not checks(result)["every_deletion_archived"][0]
+    found = archive.house.rows("SELECT partition_key FROM unarchived_deletions")
+    assert found == [{"partition_key": "b"}]
+    told = metadata(result, RECONCILIATION_KEY)
+    assert (told["dagster/row_count"], told["of_erased_subjects"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "subject"),
+    [
+        ("number", "7.500000000", "7.5"),
+        ("integer", "7", "7"),
+        ("string", "7.50", "7.50"),
+        ("string", None, None),
+    ],
+)
+def test_a_subject_of_a_snapshot_is_the_one_that_the_archive_names(
+    archive: Archive, kind: str, value: str | None, subject: str | None
+) -> None:
+    table = archive.house.estate.tables[0]
+    column = table.columns["subject_id"].model_copy(update={"type": ColumnType(kind)})
+    columns = {**table.columns, "subject_id": column}
+    assert subject_in(table.model_copy(update={"columns": columns}), value) == subject
 
 
 def test_when_all_that_vanished_is_archived_the_check_passes(archive: Archive) -> None:
