@@ -358,7 +358,6 @@ def _code(may: May) -> list[Statement]:
     settings = may.declared.stage.environment()
     names, archive = may.declared.names, may.archive_names
     listened = [names.queue, names.scan_requests]
-    answers = f"arn:aws:s3:::{settings['PRIVACY_ASSETS_DSAR_BUCKET']}"
     watched = [archive.queue, archive.dead_letters, archive.pipe_dead_letters]
     watched += [settings["PRIVACY_ASSETS_EVENT_QUEUE"], settings["PRIVACY_ASSETS_EVENT_DEAD_LETTER_QUEUE"]]
     return [
@@ -394,9 +393,6 @@ def _code(may: May) -> list[Statement]:
         *may.ask(),
         *may.clear_answers(),
         *may.ledger(),
-        # What was kept for a request that has ended is deleted by whoever closes it.
-        Statement("Answers", ["s3:DeleteObjectVersion"], [f"{answers}/*"]),
-        Statement("ListAnswers", ["s3:ListBucketVersions"], [answers]),
         *may.table("Erasures", archive.erasures, "DeleteItem", "Scan"),
         *may.tell(names.topic, settings["PRIVACY_ASSETS_DSAR_TOPIC_ARN"].rpartition(":")[2]),
     ]

@@ -7,6 +7,7 @@ _LAUNCHER = "EcsRunLauncher and ecs_executor call it; there is no ECS on local A
 _LOGS = "S3ComputeLogManager writes at a run's end and reads for the log page; recorded runs keep none"
 _FIRST = "the key of pseudonyms is made by whoever needs it first: here by who was erased before"
 _LEDGER = "which of the ledger's calls a part makes depends on what is in the log: tests/ledger"
+_REJECTED = "what a rejected erasure had begun is withdrawn: tests/dsar/test_requests_run.py"
 _MISSING = "S3 tells who may list that an object is missing, and all others that it is forbidden"
 
 UNUSED = {
@@ -20,6 +21,8 @@ UNUSED = {
     "run-ledger-checkpoint Ledger dynamodb:PutItem": _LEDGER,
     "run-ledger-checkpoint Sign kms:Sign": _LEDGER,
     "* Erasures dynamodb:PutItem": _FIRST,
+    "api Erasures dynamodb:DeleteItem": _REJECTED,
+    "code Erasures dynamodb:DeleteItem": _REJECTED,
     "* ErasureKey kms:GenerateDataKey": _FIRST,
     "* rds-db:connect": "signed by the process itself: no call of AWS; the database asks IAM",
     "* Launcher ecs:DescribeTaskDefinition": _LAUNCHER,
