@@ -87,11 +87,11 @@ _SAMPLES = listed(
 )
 
 # No more digits; %B begins the first track of a magnetic stripe (ISO/IEC 7813).
-_START = r"(?:(?<![A-Za-z0-9+])(?<![A-Za-z0-9]_)|(?<=%B))(?<!\d[-.])(?<![^A-Za-z.][.])"
+_START = r"(?:(?<![A-Za-z0-9])(?<![^\n][+])(?<![A-Za-z0-9]_)|(?<=%B))(?<!\d[-.])(?<![^A-Za-z.][.])"
 _END = r"(?![A-Za-z0-9]|[-_][A-Za-z0-9]|[.]\d)"
 # Nor more groups of four, which tables of code points have.
-_FIRST = _START + "(?<![0-9A-F]{4}[ ])(?<![0-9A-F]{5}[ ])"
-_LAST = _END + "(?![ ][0-9A-F]{4,5}(?![0-9A-Za-z]))"
+_FIRST = _START + "(?<![0-9A-Fa-f]{4}[ ])(?<![0-9A-Fa-f]{5}[ ])"
+_LAST = _END + "(?![ ][0-9A-Fa-f]{4,5}(?![0-9A-Za-z]))"
 _FOURS = r"(?P<value>[2-6]\d{3}([- .])\d{4}\2\d{4}\2\d{4})"
 _AMEX = r"(?P<value>3[47]\d\d([- .])\d{6}\2\d{5})"
 
@@ -237,6 +237,7 @@ CREDIT_CARD = Detector(
         "paid with ⟦30569309025904⟧ today",
         "%B⟦4539578763621486⟧^DOE/JANE^2712",
         "_⟦4539578763621486⟧_",
+        "+⟦4539-5787-6362-1486⟧\n",
     ),
     decoys=(
         "card 4539578763621487",
@@ -252,6 +253,8 @@ CREDIT_CARD = Detector(
         "2591CC 4201 4202 4203 4204 4205",
         "e*(t-=.4539578763621486)*e",
         "[.4300.0020.0011.0002]",
+        "00000010: 4539 5787 6362 1486 6f6b",
+        "00000010: 30cc 4539 5787 6362 1486 6f6b",
         "card 0000000000000000",
         "epoch_ms=1760000000000",
         '"id": 4539578763621486',

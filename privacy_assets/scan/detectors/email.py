@@ -173,6 +173,7 @@ EMAIL = Detector(
         "https://user:word@example.com/",
         "https://user@example.com/",
         "Message-ID: <20260101.1234@mail.example.org>",
+        "In-Reply-To: <20260101.1234@mail.example.org>",
         "@app.route",
         "jane@localhost",
         "a@b",

@@ -236,7 +236,9 @@ class Scanner:
         if named is None and header is not None:
             named = tells(header.at(window, start))
         if named is not None:
-            return words.named(named) or (None if unless.named(named) else False)
+            if unless.named(named):
+                return words.among(unless.removed(named)) or None
+            return words.named(named)
         called = called_before(before) if unless and text.isdigit() else None
         if called and unless.named(called) and not words.named(called):
             return None

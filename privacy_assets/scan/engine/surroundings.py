@@ -19,6 +19,7 @@ _REMEMBERED = 4096
 _WORD = 24
 """Bytes of a longer word are no word that anything is called by."""
 
+_AROUND = b" \t\"'`:=-"
 _OPENING = b" \t\"'`([{<\\"
 _ASSIGNS = b":=>"
 _ENDS_OF_LABELS = bytes.maketrans(b"\r\t,;{}[]()<\"'`&?|\\", b"\n" * 18)
@@ -64,6 +65,10 @@ class Words:
             known = self._known[label] = self.among(label)
         return known
 
+    def removed(self, text: bytes) -> bytes:
+        """``text`` without them."""
+        return self._pattern.sub(b" ", text) if self._pattern else text
+
     def before(self, line: bytes) -> bool:
         """Whether one of them stands in ``line``, mostly as its last word."""
         words = line.rsplit(b" ", 2)
@@ -79,7 +84,7 @@ def _compiled(words: tuple[str, ...]) -> re.Pattern[bytes] | None:
         r"[ _.-]{0,2}".join(re.escape(part) for part in word.split(" "))
         for word in sorted(words, key=len, reverse=True)
     )
-    starts = r"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))"
+    starts = r"(?:(?<![A-Za-z0-9])|(?<=[a-z])(?=[A-Z]))"
     ends = r"(?![a-z])(?!(?<=[A-Z])[A-Z])"
     return re.compile(f"{starts}(?i:{alternatives}){ends}".encode())
 
@@ -128,11 +133,14 @@ def tells(name: bytes | None) -> bytes | None:
 
 
 def line_before(before: bytes) -> bytes:
-    """What stands on the value's line, or the line before it where nothing does."""
+    """What stands on the value's line, or the line before it where nothing there tells; of a list's objects,
+    in the last.
+    """
     newline = before.rfind(b"\n")
-    if newline < 0 or _LETTER.search(before, newline + 1):
-        return before[newline + 1 :]
-    return before[before.rfind(b"\n", 0, newline) + 1 :]
+    line = before[newline + 1 :]
+    if newline >= 0 and (not _LETTER.search(line) or line.strip(_AROUND).lower() in _VAGUE):
+        line = before[before.rfind(b"\n", 0, newline) + 1 :]
+    return line[max(line.rfind(b",{"), line.rfind(b", {")) + 1 :] if b"{" in line else line
 
 
 class Header:
@@ -147,9 +155,11 @@ class Header:
         """The header of a text that has ``start``; ``column`` is what its reader calls the first byte's
         column."""
         first, _, rest = start.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-        second = rest.partition(b"\n")[0].rstrip(b"\r")
+        while first.startswith((b"#", b"sep=")) and rest:
+            first, _, rest = rest.partition(b"\n")
+        second = rest[:_ROW].partition(b"\n")[0].rstrip(b"\r")
         first = first.rstrip(b"\r")
-        if column is not None and column.encode() not in first:
+        if column is not None and tells(column.encode()) and column.encode() not in first:
             return cls([column.encode()], b"")
         if len(first) > HEADER or not second:
             return None
@@ -159,8 +169,9 @@ class Header:
             return None
         if len(names) == 1:  # a word and under it a value, or a sentence and under it another
             return cls(names, b"") if not _LETTER.search(second) and b" " not in first else None
-        cells = _QUOTED.sub(b"", second).count(delimiter) + 1
-        return cls(names, delimiter) if cells == len(names) else None
+        quoted = _QUOTED.sub(b"", rest[:_ROW]).partition(b"\n")[0]  # a field may have several lines
+        cells = {_QUOTED.sub(b"", second).count(delimiter) + 1, quoted.count(delimiter) + 1}
+        return cls(names, delimiter) if len(names) in cells else None
 
     def mentions(self, words: Words) -> bool:
         """Whether a column has one of ``words`` in its name."""
@@ -170,13 +181,21 @@ class Header:
         """The name of the column in which ``text[start]`` stands."""
         if not self._delimiter:
             return self._names[0]
-        newline = text.rfind(b"\n", max(0, start - _ROW), start)
-        if newline < 0:
-            return None
-        row = text[newline + 1 : start]
-        if b'"' in row:
+        newline, low = start, max(0, start - _ROW)
+        while True:
+            newline = text.rfind(b"\n", low, newline)
+            if newline < 0:
+                return None
+            row = text[newline + 1 : start]
+            if b'"' not in row:
+                break
             row = _QUOTED.sub(b"", row)
-            row = row[: row.find(b'"')] if b'"' in row else row
+            opening = row.find(b'"')
+            if opening < 0:
+                break
+            if opening == 0 or row[opening - 1 : opening] == self._delimiter:
+                row = row[:opening]
+                break  # else it closes a field that began on a line before
         index = row.count(self._delimiter)
         return self._names[index] if index < len(self._names) else None
 

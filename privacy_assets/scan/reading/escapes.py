@@ -27,7 +27,7 @@ _MARKUP = re.compile(
     rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|" + _PERCENT + b"|" + _WIDE
 )
 _URL = re.compile(_PERCENT)
-_STRING = re.compile(rb"\\\\*[nrt](?=[+(]?\d{3})|" + _PERCENT + b"|" + _WIDE)
+_STRING = re.compile(rb"\\\\*[nrt](?=[+(]?\d{3}|[+]?1[ .(-])|" + _PERCENT + b"|" + _WIDE)
 _TORN = re.compile(
     rb"(?:\\+(?:u[0-9a-fA-F]{0,3}|[nrt][+(]?\d{0,2})?|&[#A-Za-z0-9]{0,32}"
     rb"|(?:\d{3})?(?:%[0-9A-Fa-f]{0,2}){1,2}[+(]?\d{0,2}"
