@@ -42,12 +42,13 @@ DATABASE = "dagster"
 NAMESPACE = "privacy.internal"
 CODE_PORT, WEB_PORT, API_PORT = 4000, 3000, 8000
 GATEWAYS = {"S3": ec2.GatewayVpcEndpointAwsService.S3, "DynamoDb": ec2.GatewayVpcEndpointAwsService.DYNAMODB}
+STREAMS = "dynamodb-streams"
 INTERFACES = (
     "athena",
     "ec2",
     "ecr.api",
     "ecr.dkr",
-    "dynamodb-streams",
+    STREAMS,
     "ecs",
     "glue",
     "kms",
@@ -181,24 +182,58 @@ class ComputeStack(cdk.Stack):
             retention=logs.RetentionDays.THREE_MONTHS,
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
-        vpc.add_flow_log("Flow", destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow))
-        for name, service in GATEWAYS.items():
-            vpc.add_gateway_endpoint(name, service=service)
+        writer = self._trusted("FlowWriter", "vpc-flow-logs.amazonaws.com")
+        vpc.add_flow_log("Flow", destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow, writer))
+        gateways = {name: vpc.add_gateway_endpoint(name, service=each) for name, each in GATEWAYS.items()}
+        for gateway in gateways.values():
+            gateway.add_to_policy(self._ours())
+        # ECR keeps the layers of images in a bucket of its own, to which it signs links.
+        gateways["S3"].add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:GetObject"],
+                resources=[f"arn:aws:s3:::prod-{self.stage.region}-starport-layer-bucket/*"],
+            )
+        )
         self.endpoints = ec2.SecurityGroup(
             self, "Endpoints", vpc=vpc, description="Endpoints of AWS", allow_all_outbound=False
         )
         for short in INTERFACES:
-            ec2.InterfaceVpcEndpoint(
+            made = ec2.InterfaceVpcEndpoint(
                 self,
                 "Endpoint" + "".join(word.capitalize() for word in short.replace("-", ".").split(".")),
                 vpc=vpc,
                 service=ec2.InterfaceVpcEndpointService(f"com.amazonaws.{self.stage.region}.{short}", 443),
-                private_dns_enabled=True,
+                private_dns_enabled=short != STREAMS,
                 subnets=ec2.SubnetSelection(subnet_group_name="tasks"),
                 security_groups=[self.endpoints],
                 open=False,
             )
+            made.add_to_policy(self._ours())
+            if short == STREAMS:
+                # It alone has no private name (DynamoDB Developer Guide, "PrivateLink for DynamoDB Streams").
+                zone_and_name = cdk.Fn.select(0, made.vpc_endpoint_dns_entries)
+                self.streams = f"https://{cdk.Fn.select(1, cdk.Fn.split(':', zone_and_name))}"
         return vpc
+
+    def _ours(self) -> iam.PolicyStatement:
+        """What an endpoint passes on: calls of this account's roles, and nobody else's credentials."""
+        return iam.PolicyStatement(
+            principals=[iam.AnyPrincipal()],
+            actions=["*"],
+            resources=["*"],
+            conditions={"StringEquals": {"aws:PrincipalAccount": self.stage.account}},
+        )
+
+    def _trusted(self, name: str, service: str, *managed: str) -> iam.Role:
+        """A role for a service that acts for this account, and for no other."""
+        ours = {"StringEquals": {"aws:SourceAccount": self.stage.account}}
+        return iam.Role(
+            self,
+            name,
+            assumed_by=iam.ServicePrincipal(service, conditions=ours),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(each) for each in managed],
+        )
 
     def _egress(self) -> None:
         """Tasks reach the endpoints, the database, one another's code server; S3 and DynamoDB by prefix."""
@@ -259,6 +294,9 @@ class ComputeStack(cdk.Stack):
             enable_performance_insights=True,
             cloudwatch_logs_exports=["postgresql", "upgrade"],
             monitoring_interval=cdk.Duration.seconds(60),
+            monitoring_role=self._trusted(
+                "Monitoring", "monitoring.rds.amazonaws.com", "service-role/AmazonRDSEnhancedMonitoringRole"
+            ),
             removal_policy=cdk.RemovalPolicy.RETAIN,
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
         )
@@ -372,6 +410,7 @@ class ComputeStack(cdk.Stack):
         return {
             **self.stage.environment(),
             "AWS_REGION": self.stage.region,
+            "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": self.streams,
             "DAGSTER_HOME": f"{HOME}/deploy",
             "DAGSTER_DISABLE_TELEMETRY": "1",
             "DAGSTER_PG_HOST": self.database.db_instance_endpoint_address,
@@ -693,6 +732,8 @@ class ComputeStack(cdk.Stack):
             user_pool_client=client,
             user_pool_domain=domain,
             session_timeout=cdk.Duration.hours(8),
+            # Of one name, who may see the one page would be let into the other with the same cookie.
+            session_cookie_name=f"privacy-{part}",
             next=then,
         )
 
@@ -766,7 +807,8 @@ class ComputeStack(cdk.Stack):
             redacted_fields=[
                 waf.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": name})
                 for name in ("authorization", "cookie")
-            ],
+            ]
+            + [waf.CfnLoggingConfiguration.FieldToMatchProperty(query_string={})],
         )
         logging.node.add_dependency(kept)
 

@@ -178,7 +178,7 @@ _BUCKET: Shape = {
     "events to EventBridge": True,
     # What people asked for: rows of anybody's, and keys of who was restored. With as many days more for older
     # versions it is gone within the month that an erasure has (GDPR Art. 12(3)).
-    "days kept": {"athena": 14, "restores": 14},
+    "days kept": {"athena": 14, "athena-people": 14, "restores": 14},
 }
 
 

@@ -146,5 +146,80 @@ def test_nothing_leaves_the_network_and_one_port_comes_in(templates: Templates) 
     assert redirect["DefaultActions"][0]["Type"] == "redirect"
 
 
+def test_the_one_web_page_does_not_take_the_others_cookie(templates: Templates) -> None:
+    """Several applications need a name of a cookie for each of them (Elastic Load Balancing, "Authenticate
+    users using an Application Load Balancer").
+    """
+    signed_in = [
+        action["AuthenticateCognitoConfig"]
+        for rule in templates.all("AWS::ElasticLoadBalancingV2::ListenerRule")
+        for action in rule.properties["Actions"]
+        if action["Type"] == "authenticate-cognito"
+    ]
+    assert len(signed_in) == 2
+    for name in ("SessionCookieName", "UserPoolArn", "UserPoolClientId"):
+        assert len({each[name] for each in signed_in}) == 2, name
+
+
+def test_endpoints_pass_on_calls_of_this_account_alone(templates: Templates) -> None:
+    """Else whoever is in the network could carry data out with credentials of another account."""
+    found = list(templates.all("AWS::EC2::VPCEndpoint"))
+    assert len(found) > 10
+    ours = {"StringEquals": {"aws:PrincipalAccount": "123456789012"}}
+    for endpoint in found:
+        name = str(endpoint.properties["ServiceName"])
+        for statement in endpoint.properties["PolicyDocument"]["Statement"]:
+            if statement.get("Condition") == ours:
+                continue
+            assert name.endswith(".s3"), endpoint.id
+            assert statement["Action"] == "s3:GetObject"
+            assert statement["Resource"] == "arn:aws:s3:::prod-us-east-1-starport-layer-bucket/*"
+
+
+def test_streams_are_read_by_the_name_that_their_endpoint_has(templates: Templates) -> None:
+    for endpoint in templates.all("AWS::EC2::VPCEndpoint"):
+        if endpoint.properties["VpcEndpointType"] == "Interface":
+            streams = "dynamodb-streams" in str(endpoint.properties["ServiceName"])
+            assert endpoint.properties["PrivateDnsEnabled"] is not streams, endpoint.id
+    for task in templates.documents["compute"]["Resources"].values():
+        if task["Type"] == "AWS::ECS::TaskDefinition" and task["Properties"]["Family"] == "privacy-run":
+            (container,) = task["Properties"]["ContainerDefinitions"]
+            given = {each["Name"]: each["Value"] for each in container["Environment"]}
+            assert "EndpointDynamodbStreams" in str(given["AWS_ENDPOINT_URL_DYNAMODB_STREAMS"])
+
+
+def test_no_service_is_trusted_on_behalf_of_another_account(templates: Templates) -> None:
+    for role in templates.all("AWS::IAM::Role"):
+        for statement in role.properties["AssumeRolePolicyDocument"]["Statement"]:
+            assert [*statement["Principal"]] == ["Service"], role.id
+            condition = statement["Condition"]["StringEquals"]
+            assert condition["aws:SourceAccount"] == "123456789012", role.id
+
+
+def test_what_athena_answers_is_not_kept(templates: Templates, declared: Declared) -> None:
+    lake = templates.one("AWS::S3::Bucket", BucketName=declared.names.bucket).properties
+    kept = {
+        rule["Prefix"]: rule["ExpirationInDays"]
+        for rule in lake["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    }
+    outputs = {
+        each.properties["WorkGroupConfiguration"]["ResultConfiguration"]["OutputLocation"]
+        for each in templates.all("AWS::Athena::WorkGroup")
+    }
+    assert len(outputs) == 2
+    assert outputs < {f"s3://{declared.names.bucket}/{prefix}" for prefix in kept}
+
+
+def test_logs_of_the_firewall_hold_no_token_and_no_query(templates: Templates) -> None:
+    (logging,) = templates.all("AWS::WAFv2::LoggingConfiguration")
+    fields = logging.properties["RedactedFields"]
+    assert {each["SingleHeader"]["Name"] for each in fields if "SingleHeader" in each} == {
+        "authorization",
+        "cookie",
+    }
+    assert {"QueryString": {}} in fields
+
+
 def test_a_stack_with_state_refuses_its_deletion(templates: Templates) -> None:
     assert templates.protected == {"data", "messaging", "compute"}
