@@ -58,8 +58,14 @@ def policies(declared: Declared) -> dict[str, list[Statement]]:
     found = {
         "webserver": [*may.dagster(), *may.read_logs(), *may.stop_tasks()],
         "auditors": [*may.dagster(), *may.read_logs()],
-        "daemon": [*may.dagster(), *may.read_logs(), *may.start_tasks(), *may.stop_tasks()],
-        "code": [*may.dagster(), *_code(may)],
+        "daemon": [
+            *may.dagster(),
+            *may.write_logs(),
+            *may.start_tasks(),
+            *may.stop_tasks(),
+            *may.read_task_logs(),
+        ],
+        "code": [*may.dagster(), *may.write_logs(), *_code(may)],
         "api": _api(may),
         **jobs,
         # Restores need an approval, so they are their job's alone.
@@ -116,11 +122,12 @@ class May:
 
     def run(self) -> list[Statement]:
         """What every run calls, whatever its job."""
+        return [*self.dagster(), *self.write_logs()]
+
+    def write_logs(self) -> list[Statement]:
+        """What steps say, ticks in the code location and backfills in the daemon."""
         logs = f"arn:aws:s3:::{suffixed(DAGSTER_LOGS, self.declared.stage)}"
-        return [
-            *self.dagster(),
-            Statement("WriteLogs", ["s3:PutObject"], [f"{logs}/*"]),
-        ]
+        return [Statement("WriteLogs", ["s3:PutObject"], [f"{logs}/*"])]
 
     def read_logs(self) -> list[Statement]:
         logs = f"arn:aws:s3:::{suffixed(DAGSTER_LOGS, self.declared.stage)}"
@@ -163,12 +170,12 @@ class May:
                 ],
                 {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
             ),
-            Statement(
-                "TaskLogs",
-                ["logs:GetLogEvents"],
-                [self.arn("logs", f"log-group:{log_group(RUN)}:log-stream:*")],
-            ),
         ]
+
+    def read_task_logs(self) -> list[Statement]:
+        """What a task said that died."""
+        streams = self.arn("logs", f"log-group:{log_group(RUN)}:log-stream:*")
+        return [Statement("TaskLogs", ["logs:GetLogEvents"], [streams])]
 
     def stop_tasks(self) -> list[Statement]:
         cluster = self.arn("ecs", f"cluster/{CLUSTER}")

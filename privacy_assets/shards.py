@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.step_delegating import StepDelegatingExecutor
 from dagster_aws.ecs.executor import EcsStepHandler
 from dagster_aws.ecs.launcher import EcsRunLauncher
@@ -53,7 +54,7 @@ def shards_on_ecs(context: dg.InitExecutorContext) -> dg.Executor:
             ephemeral_storage=None,
             task_overrides={"taskRoleArn": arn} if arn else None,
         ),
-        retries=dg.RetryMode.ENABLED,
+        retries=RetryMode.ENABLED,
         max_concurrent=_SHARDS_AT_ONCE,
         should_verify_step=True,
     )

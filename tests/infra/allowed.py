@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from infra.declared import Declared
-from infra.names import ALERT_KEY
+from infra.names import ALERT_KEY, role_name
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
+EXECUTION = role_name("task-execution")
 _PREFIX = {"monitoring": "cloudwatch"}
 _TRANSACT = {
     "Put": "PutItem",
@@ -253,8 +254,8 @@ class Needs:
                 arn("ecs", "task/privacy-assets/1"),
                 (("ecs:CreateAction", "RunTask"),),
             )
-            role = parameters["overrides"].get("taskRoleArn")
-            if role:
+            roles = [parameters["overrides"]["taskRoleArn"], f"arn:aws:iam::{ACCOUNT}:role/{EXECUTION}"]
+            for role in roles:
                 yield Need(part, "iam:PassRole", role, (("iam:PassedToService", "ecs-tasks.amazonaws.com"),))
         elif action == "DescribeTaskDefinition":
             yield Need(part, "ecs:DescribeTaskDefinition", "*")

@@ -19,6 +19,7 @@ import requests
 import time_machine
 from dagster._core.definitions.partitions.context import partition_loading_context
 
+from infra.parts import SERVICES, run_part
 from privacy_assets.api.rotation import Rotation, create_client, ensure_keys
 from privacy_assets.api.rotation_job import ROTATE_SECRETS
 from privacy_assets.api.server import services
@@ -39,6 +40,7 @@ from privacy_assets.jobs import DAILY_AUDIT, EXPORTS_TAG, NIGHTLY_EXPORTS
 from privacy_assets.ledger.assets import JOB as LEDGER_CHECKPOINT
 from privacy_assets.partitions import BUCKETS
 from privacy_assets.scan.assets import SCAN_JOB
+from privacy_assets.sizes import SIZES
 from resources import busy_queue, erasures, iceberg, settings
 from resources.api_secrets import ApiSecrets
 from resources.api_state import ApiState
@@ -46,6 +48,7 @@ from resources.erasures import ErasuresResource
 from resources.provision import Names
 from tests.api.house import Api, served
 from tests.house import client, days_ago, yesterday
+from tests.infra.tasks import Tasks
 
 NOBODY = "nobody"
 """The key of the test itself: what a person or another system does."""
@@ -356,6 +359,27 @@ class Flows:
         config = {"ops": {"dsar__approval": {"config": {"decided_by": "officer", **decision}}}}
         self.run(DSAR_APPROVAL, job_id, run_config=config, raise_on_error=False)
 
+    def launches(self) -> None:
+        """Runs are started as tasks, looked after, cancelled; a scan starts a shard; logs are kept, read."""
+        tasks = Tasks()
+        runs = [run_part(job) for job in SIZES]
+        for part in (*SERVICES, *runs):
+            if part != "api":  # which has no instance
+                with at_work(part):
+                    tasks.look()
+        for part in ("code", "daemon", *runs):
+            with at_work(part):
+                tasks.write_log()
+        for part in ("webserver", "auditors"):
+            with at_work(part):
+                tasks.read_logs()
+        with at_work("daemon"):
+            tasks.launch(LEDGER_CHECKPOINT)
+        with at_work("webserver"):
+            tasks.cancel(LEDGER_CHECKPOINT)
+        with at_work(run_part(SCAN_JOB)):
+            tasks.shard(SCAN_JOB)
+
     def every_sensor(self) -> None:
         """All sensors tick, whether they have anything to do or not."""
         for sensor in self.definitions.sensors or []:
@@ -377,6 +401,7 @@ class Flows:
         self.subjects()
         self.checkpoint()
         self.years()
+        self.launches()
         self.every_sensor()
 
     # --- local AWS itself

@@ -3,8 +3,6 @@
 A key is a pattern of ``part sid action``.
 """
 
-_LAUNCHER = "EcsRunLauncher and ecs_executor call it; there is no ECS on local AWS to launch on"
-_LOGS = "S3ComputeLogManager writes at a run's end and reads for the log page; recorded runs keep none"
 _FIRST = "the key of pseudonyms is made by whoever needs it first: here by who was erased before"
 _LEDGER = "which of the ledger's calls a part makes depends on what is in the log: tests/ledger"
 _REJECTED = "what a rejected erasure had begun is withdrawn: tests/dsar/test_requests_run.py"
@@ -25,17 +23,6 @@ UNUSED = {
     "code Erasures dynamodb:DeleteItem": _REJECTED,
     "* ErasureKey kms:GenerateDataKey": _FIRST,
     "* rds-db:connect": "signed by the process itself: no call of AWS; the database asks IAM",
-    "* Launcher ecs:DescribeTaskDefinition": _LAUNCHER,
-    "* StartTasks ecs:RunTask": _LAUNCHER,
-    "* TagTasks ecs:TagResource": _LAUNCHER,
-    "* LookAtTasks ecs:DescribeTasks": _LAUNCHER,
-    "* LookAtNetwork ec2:DescribeNetworkInterfaces": _LAUNCHER,
-    "* GiveRoles iam:PassRole": _LAUNCHER,
-    "* TaskLogs logs:GetLogEvents": "the launcher quotes the log of a task that died",
-    "* StopTasks ecs:*": "a run is cancelled, from the web page or by run monitoring",
-    "* WriteLogs s3:PutObject": _LOGS,
-    "* ReadLogs s3:GetObject": _LOGS,
-    "* ListLogs s3:ListBucket": _LOGS,
     "run-rotate-secrets Rotate secretsmanager:CreateSecret": "a document or secret that somebody deleted",
     "* s3:AbortMultipartUpload": "only of an upload that fails half-way",
     "run-scan-bucket Refuse sqs:*": "objects that failed three times",
