@@ -1,6 +1,6 @@
 """The archive's assets: deletions as they come, what two snapshots say of them, and records brought back."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -271,7 +271,7 @@ def _reconciliation(estate: Estate) -> dg.AssetsDefinition:
             compared.append(table.name)
             vanished = _Vanished(table, day, erasures, samples)
             result = athena.execute(reconciliation.missed_sql(table, day))
-            only = {"snapshot_date": [day], "table_name": [table.name]}
+            only: dict[str, Collection[Any]] = {"snapshot_date": [day], "table_name": [table.name]}
             missed[table.name] = iceberg.replace(MISSED, only, partial(_rows, vanished, athena, result))
             erased += vanished.erased
         twice = _twice(athena, day)

@@ -62,7 +62,7 @@ def test_other_peoples_rules_stay(names: Names, tables: list[TableShape]) -> Non
     assert provision(tables, names) == [f"bucket {names.bucket}: corrected days kept"]
     assert differences(tables, names) == []
     rules = s3.get_bucket_lifecycle_configuration(Bucket=names.bucket)["Rules"]
-    assert {rule["ID"] for rule in rules} == {"own", "athena", "restores"}
+    assert {rule["ID"] for rule in rules} == {"own", "athena", "athena-people", "restores"}
     assert {rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules} == {14, 35}
 
 
@@ -91,7 +91,7 @@ CHANGES: dict[str, tuple[Callable[[Names, list[TableShape]], Any], str]] = {
     ),
     "bucket lifecycle": (
         lambda names, _: boto3.client("s3").delete_bucket_lifecycle(Bucket=names.bucket),
-        'bucket {bucket}: days kept is {{}}, expected {{"athena": 14, "restores": 14}}',
+        'bucket {bucket}: days kept is {{}}, expected {{"athena": 14, "athena-people": 14, "restores": 14}}',
     ),
     "database": (
         lambda names, _: boto3.client("glue").delete_database(Name=names.database),
