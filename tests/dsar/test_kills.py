@@ -140,7 +140,7 @@ def steps(desk: Desk, job_id: str) -> Iterator[Callable[[], Any]]:
     yield lambda: worker.gather(job_id)
     yield lambda: worker.answer(job_id)
     yield lambda: worker.complete(job_id)
-    yield lambda: close(register, resources.bundles, resources.request_topic, job_id)
+    yield lambda: close(register, resources.bundles, resources.erasures, resources.request_topic, job_id)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -156,7 +156,8 @@ def test_an_erasure_killed_between_any_two_calls(
     def whole(job_id: str) -> None:
         state = desk.job(job_id)["state"]
         if state == "COMPLETED":  # the sensor closes what has ended
-            close(desk.register, desk.resources.bundles, desk.resources.request_topic, job_id)
+            has = desk.resources
+            close(desk.register, has.bundles, has.erasures, has.request_topic, job_id)
             return
         for step in steps(desk, job_id):
             step()
