@@ -62,7 +62,7 @@ def services(estate: Estate) -> Services:
         ),
         oidc=_oidc(audience),
         snapshot_gone=SnapshotGone,
-        rows_hidden=RowsHidden,
+        rows_hidden=(RowsHidden,),
         troubles=clients.troubles(),
     )
 

@@ -140,7 +140,8 @@ class Services:
     options: Options = field(default_factory=Options)
     oidc: Oidc | None = None
     snapshot_gone: type[Exception] = LookupError
-    rows_hidden: type[Exception] = NotImplementedError
+    rows_hidden: tuple[type[Exception], ...] = ()
+    """By which findings say that another engine hides rows from them."""
     troubles: tuple[type[Exception], ...] = (OSError,)
     now: Callable[[], datetime] = utc_now
 

@@ -108,7 +108,7 @@ def build(unique: str, options: Options | None = None, **services: Any) -> Api:
         "buckets": lambda: {f"data-{unique}": "", f"other-{unique}": "logs/"},
         "findings": TablePages(IcebergResource(database=f"db_{unique}", bucket=f"lake-{unique}"), FINDINGS),
         "snapshot_gone": SnapshotGone,
-        "rows_hidden": RowsHidden,
+        "rows_hidden": (RowsHidden,),
         "options": options or PROMPT,
         "troubles": clients.troubles(),
         **services,

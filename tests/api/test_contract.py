@@ -69,8 +69,8 @@ def test_when_it_is_ready_nothing_that_a_first_call_needs_is_left_to_be_made(api
     requests = api.services.requests
     assert {"_resources", "register", "log"} <= set(vars(requests))
     assert requests.log._loaded
-    assert api.services.findings._latest[0] > 0  # type: ignore[attr-defined]
-    assert api.services.events._url  # type: ignore[attr-defined]
+    assert api.services.findings._latest[0] > 0  # type: ignore[attr-defined]  # of what serves
+    assert api.services.events._url  # type: ignore[attr-defined]  # of what serves
 
 
 def test_every_address_is_tried(document: schemathesis.BaseSchema) -> None:

@@ -95,7 +95,7 @@ def test_what_is_being_written_while_the_subject_leaves_goes_too(
     archive.flush()
     store = Stores.of(archive.house, tmp_path).store("archive", subject="customer_id")
 
-    class Overtaken(type(archive.iceberg)):  # type: ignore[misc]
+    class Overtaken(type(archive.iceberg)):  # type: ignore[misc]  # a class of a run
         def add(self, *arguments: Any, **named: Any) -> Any:
             assert store.erase(JANE, REQUEST).nothing_left  # no row names the object yet
             added = super().add(*arguments, **named)
